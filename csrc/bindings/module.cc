@@ -1,0 +1,11 @@
+#include <pybind11/pybind11.h>
+
+#include "bindings/register.h"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "The C++ core of nmt_trt.";
+  module.attr("__version__") = NMT_TRT_VERSION;
+  nmt_trt::bindings::register_errors();
+  nmt_trt::bindings::register_hypothesis(module);
+  nmt_trt::bindings::register_beam_search(module);
+}

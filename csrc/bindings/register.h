@@ -1,0 +1,12 @@
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace nmt_trt::bindings {
+
+/// C++ exceptions become those of nmt_trt.errors.
+void register_errors();
+void register_hypothesis(pybind11::module_& module);
+void register_beam_search(pybind11::module_& module);
+
+}  // namespace nmt_trt::bindings

@@ -1,0 +1,35 @@
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include "bindings/register.h"
+#include "core/hypothesis.h"
+
+namespace nmt_trt::bindings {
+namespace {
+
+namespace py = pybind11;
+
+py::array_t<int32_t> tokens(const Hypothesis& hypothesis) {
+  return py::array_t<int32_t>(static_cast<py::ssize_t>(hypothesis.tokens.size()), hypothesis.tokens.data());
+}
+
+py::str repr(const Hypothesis& hypothesis) {
+  return py::str("Hypothesis(tokens={}, score={:.6g}, log_prob={:.6g})")
+      .format(tokens(hypothesis).attr("tolist")(), hypothesis.score, hypothesis.log_prob);
+}
+
+}  // namespace
+
+void register_hypothesis(py::module_& module) {
+  py::class_<Hypothesis>(module, "Hypothesis", "A translation found by the search.")
+      .def_property_readonly(
+          "tokens", &tokens,
+          "int32 array [length], new at each access: generated tokens without EOS and PAD.")
+      .def_readonly("score", &Hypothesis::score,
+                    "Normalised score, the one that ranks: log_prob / ((5 + len) / 6)^length_penalty.")
+      .def_readonly("log_prob", &Hypothesis::log_prob,
+                    "Sum of the log-probabilities of the generated tokens, EOS included.")
+      .def("__repr__", &repr);
+}
+
+}  // namespace nmt_trt::bindings

@@ -1,0 +1,61 @@
+#include "core/beam.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace nmt_trt {
+
+Beam::Beam(int32_t size, int32_t eos, int32_t pad)
+    : eos_(eos),
+      pad_(pad),
+      slots_(static_cast<size_t>(size)),
+      last_(slots_.size(), pad),
+      ancestry_(slots_.size()),
+      new_ancestry_(slots_.size()) {}
+
+void Beam::extend(const std::vector<Move>& moves) {
+  for (size_t k = 0; k < slots_.size(); ++k) {
+    const auto& parent = ancestry_[static_cast<size_t>(moves[k].parent)];
+    new_ancestry_[k].assign(parent.begin(), parent.end());
+    new_ancestry_[k].push_back(static_cast<int32_t>(k));
+    slots_[k] = moves[k].slot;
+    last_[k] = moves[k].token;
+  }
+  ancestry_.swap(new_ancestry_);
+  tokens_.insert(tokens_.end(), last_.begin(), last_.end());
+}
+
+void Beam::idle() {
+  for (size_t k = 0; k < slots_.size(); ++k) ancestry_[k].push_back(static_cast<int32_t>(k));
+  std::fill(last_.begin(), last_.end(), pad_);
+  tokens_.insert(tokens_.end(), last_.begin(), last_.end());
+}
+
+bool Beam::all_ended() const {
+  return std::all_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.ended; });
+}
+
+std::vector<Hypothesis> Beam::best(int32_t count) const {
+  std::vector<int32_t> order(slots_.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [this](int32_t a, int32_t b) { return slot(a).score() > slot(b).score(); });
+  std::vector<Hypothesis> found;
+  for (const int32_t k : order) {
+    if (static_cast<int32_t>(found.size()) == count || (slot(k).dead() && !found.empty())) break;
+    found.push_back({words(k), slot(k).score(), slot(k).sum});
+  }
+  return found;
+}
+
+std::vector<int32_t> Beam::words(int32_t k) const {
+  std::vector<int32_t> found;
+  const auto& path = ancestry(k);
+  for (size_t step = 0; step < path.size(); ++step) {
+    const int32_t token = tokens_[step * slots_.size() + static_cast<size_t>(path[step])];
+    if (token != eos_ && token != pad_) found.push_back(token);
+  }
+  return found;
+}
+
+}  // namespace nmt_trt

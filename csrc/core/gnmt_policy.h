@@ -1,0 +1,35 @@
+#pragma once
+
+#include "core/length_penalty.h"
+#include "core/policy.h"
+
+namespace nmt_trt {
+
+/// Beam search with length-normalised ranking, each sentence by itself.
+///
+/// A hypothesis that ended with EOS stays in the beam as one candidate; any other proposes its K best
+/// continuations, PAD never. All are ranked by sum / penalty of their own length, where len = generated
+/// tokens without EOS + 2, and K are kept, best first; ties go to the lower parent, then to the lower token.
+/// A slot without candidate is dead.
+class GnmtPolicy final : public Policy {
+ public:
+  explicit GnmtPolicy(const SearchOptions& options);
+
+  int32_t excluded_token() const override { return pad_; }
+  bool continues(const Slot& slot) const override { return !slot.ended; }
+  bool ends_together() const override { return false; }
+  float pad_query_bias() const override { return 0.0F; }
+  void start(const Candidate* top, std::vector<Move>& moves) const override;
+  void advance(const Beam& beam, const Candidate* top, std::vector<Move>& moves) const override;
+
+ private:
+  void propose(const Slot& parent, int32_t index, const Candidate* top, std::vector<Move>& moves) const;
+  void keep_best(std::vector<Move>& moves) const;
+
+  int32_t beam_size_;
+  int32_t eos_;
+  int32_t pad_;
+  LengthPenalty penalty_;
+};
+
+}  // namespace nmt_trt

@@ -1,0 +1,50 @@
+"""Transformer translation models, fast and faithful: see README.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nmt_trt._core import __version__
+from nmt_trt.build import build
+from nmt_trt.demo import demo_directory
+from nmt_trt.errors import Error
+from nmt_trt.options import GenerationOptions
+from nmt_trt.results import GenerationResult, Hypothesis, Timings
+from nmt_trt.runtime.inputs import SourceIds
+from nmt_trt.runtime.model import Model
+
+__all__ = [
+    "Error",
+    "GenerationOptions",
+    "GenerationResult",
+    "Hypothesis",
+    "Model",
+    "Timings",
+    "__version__",
+    "build",
+    "generate",
+    "load",
+]
+
+_demo: Model | None = None
+
+
+def load(directory: str | Path | None = None, *, backend: str = "auto", threads: int | None = None) -> Model:
+    """Open a model directory, or the bundled English-German demo model when none is given.
+
+    Raises:
+        ModelDirectoryError, BackendError, UsageError: see Model.
+    """
+    return Model(demo_directory() if directory is None else directory, backend=backend, threads=threads)
+
+
+def generate(src_ids: SourceIds, *, model: Model | None = None, **options: object) -> GenerationResult:
+    """`Model.generate` of `model`, or of the bundled demo model, which the first call loads.
+
+    Raises:
+        UsageError: an option or an id that cannot be used.
+    """
+    global _demo
+    if model is None:
+        model = _demo = _demo or load()
+    return model.generate(src_ids, **options)

@@ -1,0 +1,41 @@
+"""Checkpoint in, model directory out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nmt_trt.errors import UsageError
+from nmt_trt.export.graph import PRECISIONS
+from nmt_trt.model_directory import write_model_directory
+from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.nemo import import_nemo
+
+
+def build(
+    checkpoint: str | Path, directory: str | Path, *, overwrite: bool = False, precision: str = "fp32"
+) -> TransformerConfig:
+    """Import a NeMo archive and write a model directory with its ONNX graphs.
+
+    Args:
+        checkpoint: the `.nemo` file.
+        directory: the directory to make; nothing is written unless everything succeeds.
+        overwrite: replace a model that is already there.
+        precision: "fp32", or "fp16" to write half-precision graphs beside the fp32 ones.
+
+    Raises:
+        ArchiveError: the archive is damaged or hostile.
+        UnsupportedModelError: it holds a model that is not supported; names every reason.
+        ModelDirectoryError: the directory cannot be written.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}; given {precision!r}")
+    imported = import_nemo(Path(checkpoint))
+    write_model_directory(
+        Path(directory),
+        imported.config,
+        imported.weights,
+        imported.tokenizer_files,
+        precision=PRECISIONS[precision],
+        overwrite=overwrite,
+    )
+    return imported.config

@@ -1,0 +1,46 @@
+"""Translations and token ids as lines of text or of JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nmt_trt.results import Hypothesis
+from nmt_trt.runtime.stream import Generated, Translation
+
+_LINE_BREAKS = str.maketrans("\r\n", "  ")
+
+
+def translation_text(translation: Translation) -> str:
+    """The best translation in one line: a line break that a model made up becomes a space."""
+    return translation.text.translate(_LINE_BREAKS)
+
+
+def translation_json(translation: Translation) -> str:
+    """{"source", "translation", "hypotheses": [{"text", "tokens", "score", "log_prob"}, ...]}."""
+    hypotheses = [{"text": text, **_fields(hypothesis)} for text, hypothesis in translation.hypotheses]
+    return _dump({"source": translation.source, "translation": translation.text, "hypotheses": hypotheses})
+
+
+def generation_text(answer: Generated) -> str:
+    """The best hypothesis's token ids, separated by spaces."""
+    return " ".join(map(str, answer[1][0].tokens.tolist()))
+
+
+def generation_json(answer: Generated) -> str:
+    """{"source", "tokens", "hypotheses": [{"tokens", "score", "log_prob"}, ...]}."""
+    source, hypotheses = answer
+    best = hypotheses[0].tokens.tolist()
+    return _dump({"source": list(source), "tokens": best, "hypotheses": [_fields(h) for h in hypotheses]})
+
+
+def _fields(hypothesis: Hypothesis) -> dict[str, Any]:
+    return {
+        "tokens": hypothesis.tokens.tolist(),
+        "score": hypothesis.score,
+        "log_prob": hypothesis.log_prob,
+    }
+
+
+def _dump(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False)

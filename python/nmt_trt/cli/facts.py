@@ -1,0 +1,98 @@
+"""A model's facts as aligned lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nmt_trt.inspection import Inspection
+from nmt_trt.models.config import StackConfig, TextConfig, TokenizerConfig, TransformerConfig
+
+
+def model_facts(found: Inspection) -> dict[str, str]:
+    """Name to value, in the order in which they are shown."""
+    config = found.config
+    facts = {
+        "path": str(found.path),
+        "kind": found.kind,
+        "encoder": _stack(config.encoder),
+        "decoder": _stack(config.decoder),
+        "vocabulary": _both(f"{config.encoder.vocab_size:,}", f"{config.decoder.vocab_size:,}"),
+        "longest input": _both(f"{config.encoder.max_positions:,}", f"{config.decoder.max_positions:,}")
+        + " tokens",
+        "parameters": f"{found.parameters:,}{_sharing(config)}",
+        "source tokens": _source_tokens(config),
+        "target tokens": _target_tokens(config),
+        "search defaults": _search_defaults(config),
+    }
+    facts |= _text_facts(config.text)
+    if config.provenance is not None:
+        version = f", NeMo {config.provenance.version}" if config.provenance.version else ""
+        facts["made from"] = f"{config.provenance.file}{version}, sha256 {config.provenance.sha256}"
+    facts["size"] = f"{sum(found.files.values()):,} bytes in {len(found.files)} files"
+    facts |= {f"note {number}": note for number, note in enumerate(found.notes, start=1)}
+    return facts
+
+
+def aligned(facts: Mapping[str, str]) -> str:
+    """One line a fact, values in one column."""
+    width = max(map(len, facts))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in facts.items())
+
+
+def _stack(stack: StackConfig) -> str:
+    norm = "pre-norm" if stack.pre_norm else "post-norm"
+    positions = "learned" if stack.learned_positions else "sinusoidal"
+    return (
+        f"{stack.num_layers} layers, hidden {stack.hidden_size}, inner {stack.inner_size}, {stack.num_heads} heads, "
+        f"{stack.activation}, {norm}{' with final norm' if stack.final_norm else ''}, {positions} positions"
+    )
+
+
+def _both(source: str, target: str) -> str:
+    return source if source == target else f"source {source}, target {target}"
+
+
+def _sharing(config: TransformerConfig) -> str:
+    shared = [
+        text
+        for text, holds in (
+            ("one embedding for source and target", config.shared_embeddings),
+            ("output tied to the target embedding", config.tied_output),
+        )
+        if holds
+    ]
+    return f" ({', '.join(shared)})" if shared else ""
+
+
+def _source_tokens(config: TransformerConfig) -> str:
+    tokens = config.source_tokens
+    prepended = f"prepended {', '.join(map(str, tokens.prepend))}, " if tokens.prepend else ""
+    return f"{prepended}bos {tokens.bos}, eos {tokens.eos}, pad {tokens.pad}"
+
+
+def _target_tokens(config: TransformerConfig) -> str:
+    tokens = config.special_tokens
+    return f"start {tokens.start}, eos {tokens.eos}, pad {tokens.pad}"
+
+
+def _search_defaults(config: TransformerConfig) -> str:
+    defaults = config.generation
+    return (
+        f"beam size {defaults.beam_size}, length penalty {defaults.length_penalty:g}, "
+        f"max length delta {defaults.max_length_delta}"
+    )
+
+
+def _text_facts(text: TextConfig | None) -> dict[str, str]:
+    if text is None:
+        return {"languages": "unknown", "tokenizer": "none: generates from ids only"}
+    source = " or ".join(text.source_languages) or text.source_language or "unknown"
+    target = " or ".join(text.target_languages) or text.target_language or "unknown"
+    tokenizers = _both(_tokenizer(text.source_tokenizer), _tokenizer(text.target_tokenizer))
+    return {"languages": f"{source} -> {target}", "tokenizer": tokenizers}
+
+
+def _tokenizer(tokenizer: TokenizerConfig) -> str:
+    direction = ", right to left" if tokenizer.right_to_left else ""
+    legacy = ", legacy special tokens" if tokenizer.legacy else ""
+    return f"{tokenizer.kind}{legacy}{direction}"

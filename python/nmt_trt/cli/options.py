@@ -1,0 +1,138 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nmt_trt.options import GenerationOptions, Policy
+from nmt_trt.runtime.backend import BackendName
+from nmt_trt.runtime.stream import DEFAULT_WINDOW
+
+ModelDirectory = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="MODEL_DIR",
+        help="A directory made by `nmt-trt build`. Without it: the bundled English-German demo model.",
+        show_default=False,
+    ),
+]
+_SEARCH = "Search"
+_RUNTIME = "Runtime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamFlags:
+    """Where lines come from, where they go, how many are held at a time, and how much is told of each."""
+
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Read this file instead of standard input."),
+    ] = None
+    output_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write this file instead of standard output. It appears when it is complete, or not at all.",
+        ),
+    ] = None
+    window: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="LINES",
+            help="Lines read and worked on together, sorted by length. Bounds the memory; 1 answers each line at once.",
+        ),
+    ] = DEFAULT_WINDOW
+    num_hypotheses: Annotated[
+        int,
+        typer.Option(
+            help="Hypotheses returned a sentence; more than 1 needs --json.", rich_help_panel=_SEARCH
+        ),
+    ] = GenerationOptions.num_hypotheses
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Print the time of each stage to stderr at the end.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFlags:
+    """How to search: fields of GenerationOptions, by the same names."""
+
+    beam_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Hypotheses kept a sentence, 1 (greedy) to 32.",
+            show_default="the model's",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    length_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Favours longer translations: 0 not at all, more the larger.",
+            show_default="the model's",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Most tokens of a translation, the end token included.",
+            show_default="the model's limit",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    max_length_delta: Annotated[
+        int | None,
+        typer.Option(
+            help="Most tokens beyond the source's number of tokens; negative: no such limit.",
+            show_default="the model's",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    policy: Annotated[
+        Policy,
+        typer.Option(
+            help="gnmt: a sentence's result never depends on its batch. nemo: NeMo's search, token for token.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.policy
+    batch_size: Annotated[
+        int, typer.Option(help="Sentences searched together, at most.", rich_help_panel=_SEARCH)
+    ] = GenerationOptions.batch_size
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH
+        ),
+    ] = GenerationOptions.deterministic
+
+    def keywords(self, **more: Any) -> dict[str, Any]:
+        """The options, and `more` of them, as the keyword arguments of Model.generate and Model.translate."""
+        return {**asdict(self), **more}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeFlags:
+    """Where to run, and how much to say."""
+
+    backend: Annotated[
+        BackendName,
+        typer.Option(
+            help="What runs the model; auto takes the fastest that works here.", rich_help_panel=_RUNTIME
+        ),
+    ] = "auto"
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPU threads.", show_default="one a core", rich_help_panel=_RUNTIME),
+    ] = None
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="No progress and no notices on stderr.", rich_help_panel=_RUNTIME),
+    ] = False

@@ -1,0 +1,73 @@
+"""Lines in, answers out: what `translate` and `generate` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from rich.console import Console
+
+from nmt_trt.cli.console import counting, notice, print_timings
+from nmt_trt.cli.files import open_input, open_output, read_lines
+from nmt_trt.cli.options import RuntimeFlags, SearchFlags, StreamFlags
+from nmt_trt.cli.session import open_model
+from nmt_trt.errors import UsageError
+from nmt_trt.results import Timings
+
+Answer = TypeVar("Answer")
+
+
+def answer_stream(
+    model_dir: Path | None,
+    flags: StreamFlags,
+    search: SearchFlags,
+    runtime: RuntimeFlags,
+    *,
+    windows: Callable[..., Iterator[list[Answer]]],
+    render: Callable[[Answer], str],
+    several: bool,
+) -> None:
+    """Open model, input and output, and write one line an answer.
+
+    Args:
+        model_dir, flags, search, runtime: what the user asked for.
+        windows: translate_windows, or a function with its parameters.
+        render: an answer as one line.
+        several: whether that line has room for more than the best hypothesis.
+
+    Raises:
+        UsageError: several hypotheses were asked for where there is no room, or an option cannot be used.
+        LineError: a line cannot be used; everything before it has been written.
+    """
+    if flags.num_hypotheses > 1 and not several:
+        raise UsageError("--num-hypotheses above 1 needs --json, which has room for them")
+    options = search.keywords(num_hypotheses=flags.num_hypotheses)
+    spent = Timings()
+    with open_input(flags.input_file) as source, open_output(flags.output_file) as sink:
+        model = open_model(model_dir, options, runtime)
+        interactive = source.isatty()
+        if interactive:
+            notice("type a line and press Enter; Ctrl-D ends", quiet=runtime.quiet)
+        with counting("sentences", None, quiet=runtime.quiet or interactive or sink.isatty()) as advance:
+            answers = windows(
+                model,
+                read_lines(source),
+                window=1 if interactive else flags.window,
+                timings=spent,
+                progress=advance,
+                **options,
+            )
+            count = _write(answers, render, sink)
+    if flags.timings:
+        print_timings(Console(stderr=True), spent, count)
+
+
+def _write(windows: Iterator[list[Answer]], render: Callable[[Answer], str], sink: BinaryIO) -> int:
+    """Write one line an answer, flushing after each window; returns their number."""
+    count = 0
+    for window in windows:
+        sink.write("".join(render(answer) + "\n" for answer in window).encode())
+        sink.flush()
+        count += len(window)
+    return count

@@ -1,0 +1,45 @@
+"""`nmt-trt translate`: lines of text in, lines of text out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nmt_trt.cli.answers import translation_json, translation_text
+from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags
+from nmt_trt.cli.streaming import answer_stream
+from nmt_trt.runtime.stream import translate_windows
+
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        help="Write one JSON object a line: source, translation, and hypotheses with text, tokens, score and log_prob.",
+    ),
+]
+
+
+def translate(
+    model_dir: ModelDirectory = None,
+    as_json: AsJson = False,
+    *,
+    stream: StreamFlags,
+    search: SearchFlags,
+    runtime: RuntimeFlags,
+) -> None:
+    """Translate text, one sentence a line, from standard input to standard output.
+
+    Line N of the output translates line N of the input; an empty line stays empty.
+
+    Example: nmt-trt translate my_model/ < input.txt > output.txt
+    """
+    answer_stream(
+        model_dir,
+        stream,
+        search,
+        runtime,
+        windows=translate_windows,
+        render=translation_json if as_json else translation_text,
+        several=as_json,
+    )

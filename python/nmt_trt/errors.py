@@ -1,0 +1,31 @@
+"""The exceptions of the package; exceptions thrown by the C++ core arrive as one of these."""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Base of every error that nmt_trt raises on purpose."""
+
+
+class UsageError(Error, ValueError):
+    """An argument or an option that cannot be used; says what was expected and what was given."""
+
+
+class ArchiveError(Error):
+    """A checkpoint archive that is damaged, hostile or not what it claims to be."""
+
+
+class UnsupportedModelError(Error):
+    """A checkpoint whose options are not supported; names all of them at once."""
+
+
+class ModelDirectoryError(Error):
+    """A model directory that is missing, incomplete or inconsistent."""
+
+
+class MissingDependencyError(Error, ImportError):
+    """An optional package is needed; names the extra that installs it."""
+
+
+class BackendError(Error):
+    """A backend that cannot be used, or that failed while running."""

@@ -1,0 +1,182 @@
+"""The model directory: what `nmt-trt build` writes and every backend reads (docs/model-directory.md)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnx
+from pydantic import ValidationError
+from safetensors.numpy import load_file, save_file
+
+from nmt_trt.errors import ModelDirectoryError
+from nmt_trt.export.decoder import decoder_graph, prefill_graph
+from nmt_trt.export.encoder import encoder_graph
+from nmt_trt.export.graph import FP32, Precision
+from nmt_trt.export.weights_file import weight_locations
+from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.weights import weight_shapes
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "weights.safetensors"
+_GRAPHS = {"encoder": encoder_graph, "decoder": decoder_graph, "prefill": prefill_graph}
+GRAPH_NAMES = tuple(_GRAPHS)
+
+
+def graph_file(name: str, precision: Precision = FP32) -> str:
+    """The file of one graph: encoder.onnx, or encoder.fp16.onnx in another precision."""
+    return f"{name}.onnx" if precision is FP32 else f"{name}.{precision.name}.onnx"
+
+
+def write_model_directory(
+    path: Path,
+    config: TransformerConfig,
+    weights: Mapping[str, np.ndarray],
+    tokenizer_files: Mapping[str, bytes],
+    *,
+    precision: Precision = FP32,
+    overwrite: bool = False,
+) -> None:
+    """Write a whole model directory, or nothing.
+
+    Args:
+        path: the directory to make.
+        config: the model.
+        weights: float32 tensors by canonical name (models/weights.py).
+        tokenizer_files: file name to content, as `config.text` names them.
+        precision: also write graphs of this precision; the fp32 graphs are always there.
+        overwrite: replace a model directory that is already there.
+
+    Raises:
+        ModelDirectoryError: the place is taken, or the weights do not fit the configuration.
+    """
+    _check_weights(config, weights)
+    with _replacing(path, overwrite=overwrite) as directory:
+        (directory / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, directory / WEIGHTS_FILE)
+        for name, content in tokenizer_files.items():
+            (directory / name).write_bytes(content)
+        export_graphs(directory, config, FP32)
+        if precision is not FP32:
+            export_graphs(directory, config, precision)
+
+
+def export_graphs(directory: Path, config: TransformerConfig, precision: Precision) -> None:
+    """Write the three ONNX graphs of a precision beside the directory's weights and check them.
+
+    A precision other than fp32 gets a weights file of its own, in that type.
+
+    Raises:
+        ModelDirectoryError: the directory's weights cannot be read.
+    """
+    weights_path = directory / WEIGHTS_FILE
+    if precision.mixed:
+        weights_path = _converted_weights(directory, precision)
+    locations = weight_locations(weights_path)
+    for name, make in _GRAPHS.items():
+        target = directory / graph_file(name, precision)
+        onnx.save(make(config, locations, precision), target)
+        onnx.checker.check_model(target, full_check=True)
+
+
+def read_config(directory: Path) -> TransformerConfig:
+    """The configuration of a model directory.
+
+    Raises:
+        ModelDirectoryError: no such directory, a file is missing, or config.json is not valid.
+    """
+    if not directory.is_dir():
+        raise ModelDirectoryError(
+            f"{directory}: not a model directory; make one with: nmt-trt build CHECKPOINT.nemo {directory}"
+        )
+    required = [CONFIG_FILE, WEIGHTS_FILE, *(graph_file(name) for name in GRAPH_NAMES)]
+    missing = [name for name in required if not (directory / name).is_file()]
+    if missing:
+        raise ModelDirectoryError(f"{directory}: not a complete model directory, missing: {', '.join(missing)}")
+    try:
+        return TransformerConfig.model_validate_json((directory / CONFIG_FILE).read_bytes())
+    except ValidationError as error:
+        raise ModelDirectoryError(f"{directory / CONFIG_FILE}: {error}") from error
+
+
+def read_weights(directory: Path) -> dict[str, np.ndarray]:
+    """The float32 weights of a model directory by canonical name."""
+    return load_file(directory / WEIGHTS_FILE)
+
+
+def read_tokenizer_files(directory: Path, config: TransformerConfig) -> dict[str, bytes]:
+    """The tokenizer files that the configuration names.
+
+    Raises:
+        ModelDirectoryError: one of them is missing.
+    """
+    if config.text is None:
+        return {}
+    names = {config.text.source_tokenizer.file, config.text.target_tokenizer.file} - {None}
+    files = {}
+    for name in sorted(str(name) for name in names):
+        if Path(name).name != name:
+            raise ModelDirectoryError(f"{directory / CONFIG_FILE}: tokenizer file {name!r} must be a bare file name")
+        try:
+            files[name] = (directory / name).read_bytes()
+        except OSError as error:
+            raise ModelDirectoryError(f"{directory / name}: tokenizer file cannot be read: {error.strerror}") from error
+    return files
+
+
+def _check_weights(config: TransformerConfig, weights: Mapping[str, np.ndarray]) -> None:
+    shapes = weight_shapes(config)
+    problems = [f"{name} is missing" for name in shapes.keys() - weights.keys()]
+    problems += [f"{name} is not expected" for name in weights.keys() - shapes.keys()]
+    for name in shapes.keys() & weights.keys():
+        array = weights[name]
+        if array.shape != shapes[name] or array.dtype != np.float32:
+            problems.append(f"{name}: expected float32 {shapes[name]}, given {array.dtype} {array.shape}")
+    if problems:
+        raise ModelDirectoryError("weights do not fit the configuration: " + "; ".join(sorted(problems)))
+
+
+def _converted_weights(directory: Path, precision: Precision) -> Path:
+    path = directory / f"weights.{precision.name}.safetensors"
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(precision.compute)
+    save_file({name: array.astype(dtype) for name, array in read_weights(directory).items()}, path)
+    return path
+
+
+@contextmanager
+def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A temporary sibling directory that takes `path`'s place when the block succeeds and vanishes when it fails."""
+    if path.exists():
+        if not path.is_dir():
+            raise ModelDirectoryError(f"{path}: exists and is not a directory")
+        occupied = any(path.iterdir())
+        if occupied and not (path / CONFIG_FILE).is_file():
+            raise ModelDirectoryError(f"{path}: holds files that are not a model; choose an empty or new directory")
+        if occupied and not overwrite:
+            raise ModelDirectoryError(f"{path}: already holds a model; pass overwrite=True (--force) to replace it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            retired = temporary.with_name(temporary.name + ".old")
+            os.replace(path, retired)
+            os.replace(temporary, path)
+            shutil.rmtree(retired)
+        else:
+            os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,133 @@
+"""What a Transformer translation model is: the configuration kept in a model directory's config.json."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(gt=0)]
+TokenId = Annotated[int, Field(ge=0)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StackConfig(_Frozen):
+    """One side of the model: embedding, layers and the optional final norm."""
+
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+    inner_size: PositiveInt
+    num_heads: PositiveInt
+    vocab_size: PositiveInt
+    max_positions: PositiveInt
+    learned_positions: bool = False
+    activation: Literal["relu", "gelu"] = "relu"
+    pre_norm: bool = False
+    final_norm: bool = False
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_heads
+
+    @model_validator(mode="after")
+    def _heads_divide_hidden(self) -> StackConfig:
+        if self.hidden_size % self.num_heads:
+            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+        return self
+
+
+class SpecialTokens(_Frozen):
+    """Special token ids of the decoder's vocabulary; `start` begins every target."""
+
+    pad: TokenId
+    eos: TokenId
+    start: TokenId
+
+
+class SourceTokens(_Frozen):
+    """Special token ids of the encoder's vocabulary that frame a source: prepend + bos + ids + eos."""
+
+    pad: TokenId
+    bos: TokenId
+    eos: TokenId
+    prepend: tuple[TokenId, ...] = ()
+
+
+class TokenizerConfig(_Frozen):
+    """A tokenizer: its kind, its file inside the model directory (none for bytes) and its options."""
+
+    kind: Literal["yttm", "sentencepiece", "byte-level"]
+    file: str | None = None
+    right_to_left: bool = False
+    legacy: bool = False
+    """SentencePiece only: NeMo's `sentencepiece_legacy`, which adds NeMo's special tokens after the model's pieces."""
+    added_tokens: tuple[str, ...] = ()
+    """With `legacy`: further tokens, of languages, added after those."""
+
+
+class TextConfig(_Frozen):
+    """How text becomes source ids and target ids become text."""
+
+    source_language: str | None = None
+    target_language: str | None = None
+    source_languages: tuple[str, ...] = ()
+    """Those of a many-to-one model, one of which must be chosen for each text; `source_language` is then None."""
+    target_languages: tuple[str, ...] = ()
+    """Those of a one-to-many model; `target_language` is then None."""
+    language_tokens: dict[str, TokenId] = {}
+    """Ids that stand before BOS by language: the source language's if it is here, else the target language's."""
+    source_tokenizer: TokenizerConfig
+    target_tokenizer: TokenizerConfig
+
+
+class GenerationDefaults(_Frozen):
+    """Search settings that the checkpoint was published with."""
+
+    beam_size: Annotated[int, Field(ge=1)] = 4
+    length_penalty: float = 0.6
+    max_length_delta: int = 50
+
+
+class Provenance(_Frozen):
+    """Where the model came from."""
+
+    format: Literal["nemo"]
+    file: str
+    sha256: str
+    version: str | None = None
+
+
+class TransformerConfig(_Frozen):
+    """A whole encoder-decoder model; see docs/model-directory.md for the file it is kept in."""
+
+    format_version: Literal[1] = 1
+    encoder: StackConfig
+    decoder: StackConfig
+    special_tokens: SpecialTokens
+    source_tokens: SourceTokens
+    causal_encoder: bool = False
+    """Whether a source position sees only the positions up to itself (NeMo's encoder `mask_future`)."""
+    shared_embeddings: bool = False
+    tied_output: bool = True
+    norm_epsilon: float = 1e-5
+    generation: GenerationDefaults = GenerationDefaults()
+    text: TextConfig | None = None
+    """None for a checkpoint without tokenizers: such a model generates from ids but cannot translate text."""
+    provenance: Provenance | None = None
+
+    @model_validator(mode="after")
+    def _sides_agree(self) -> TransformerConfig:
+        if self.encoder.hidden_size != self.decoder.hidden_size:
+            raise ValueError(
+                f"encoder hidden_size {self.encoder.hidden_size} differs from the decoder's {self.decoder.hidden_size}"
+            )
+        vocabulary = self.decoder.vocab_size
+        for name, token in (("pad", self.special_tokens.pad), ("eos", self.special_tokens.eos),
+                            ("start", self.special_tokens.start)):
+            if token >= vocabulary:
+                raise ValueError(f"special token {name}={token} is outside the target vocabulary of {vocabulary}")
+        return self

@@ -1,0 +1,279 @@
+"""Reads NeMo's model_config.yaml: what the importer needs of it, and all that is not supported in it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import yaml
+
+from nmt_trt.errors import ArchiveError, UnsupportedModelError
+
+_FIRST_WITH_MASKED_ENCODER = (1, 6, 0)
+_FIRST_WITHOUT_SOURCE_TOKENS = (1, 2, 0)
+Library = Literal["yttm", "sentencepiece", "byte-level"]
+_LIBRARIES: tuple[Library, ...] = ("yttm", "sentencepiece", "byte-level")
+
+
+@dataclass(frozen=True)
+class NemoStack:
+    """One side's architecture as the configuration tells it."""
+
+    hidden_size: int
+    num_layers: int
+    inner_size: int
+    num_heads: int
+    max_positions: int
+    learned_positions: bool
+    activation: Literal["relu", "gelu"]
+    pre_norm: bool
+
+
+@dataclass(frozen=True)
+class NemoTokenizer:
+    """One side's tokenizer; `special_ids` (pad, bos, eos) is None unless the configuration tells them."""
+
+    library: Library
+    model: str | None
+    right_to_left: bool
+    legacy: bool
+    special_ids: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class NemoConfig:
+    """A configuration without anything unsupported in it.
+
+    Attributes:
+        source_languages, target_languages: a multilingual model's choices; empty for a side of one language.
+        source_tokens: whether a many-to-one model puts the source language's token before a text.
+    """
+
+    version: str | None
+    encoder: NemoStack
+    decoder: NemoStack
+    source_tokenizer: NemoTokenizer
+    target_tokenizer: NemoTokenizer
+    causal_encoder: bool
+    beam_size: int
+    length_penalty: float
+    max_length_delta: int
+    source_language: str | None
+    target_language: str | None
+    source_languages: tuple[str, ...]
+    target_languages: tuple[str, ...]
+    source_tokens: bool
+
+
+def parse_nemo_config(data: bytes) -> NemoConfig:
+    """Parse model_config.yaml.
+
+    Raises:
+        UnsupportedModelError: options that nmt_trt does not have; lists all of them.
+        ArchiveError: not YAML, or values that no NeMo model has; lists all of them.
+    """
+    try:
+        content = yaml.safe_load(data)
+    except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError, KeyError) as error:
+        problem = getattr(error, "problem", None) or str(error) or type(error).__name__
+        raise ArchiveError(
+            f"model_config.yaml is not plain YAML: {' '.join(str(problem).split())[:300]}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ArchiveError(f"model_config.yaml: expected a mapping; found {type(content).__name__}")
+    findings = _Findings()
+    parsed = _parse(_Section("", content, findings))
+    findings.report()
+    return parsed
+
+
+class _Findings:
+    """Collects everything wrong, to tell it all at once."""
+
+    def __init__(self) -> None:
+        self.unsupported: list[str] = []
+        self.invalid: list[str] = []
+
+    def report(self) -> None:
+        if self.unsupported:
+            reasons = "; ".join(self.unsupported + self.invalid)
+            raise UnsupportedModelError(f"this model is not supported: {reasons}")
+        if self.invalid:
+            raise ArchiveError("model_config.yaml: " + "; ".join(self.invalid))
+
+
+class _Section:
+    """A mapping of the configuration; its getters note what is wrong and go on with a stand-in."""
+
+    def __init__(self, path: str, values: dict[object, object], findings: _Findings) -> None:
+        self.path = path
+        self.values = values
+        self.findings = findings
+
+    def section(self, key: str, *, optional: bool = False) -> _Section:
+        value = self.values.get(key)
+        if value is None and optional:
+            value = {}
+        if not isinstance(value, dict):
+            self._invalid(key, "a section", value)
+            value = {}
+        return _Section(f"{self.path}{key}.", value, self.findings)
+
+    def unsupported(self, what: str) -> None:
+        self.findings.unsupported.append(what)
+
+    def integer(self, key: str, default: int | None = None, *, low: int = 1, high: int = 2**31 - 1) -> int:
+        value = self.values.get(key)
+        if value is None and default is not None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            self._invalid(key, f"an integer from {low} to {high}", value)
+            return default or 1
+        return value
+
+    def number(self, key: str, default: float) -> float:
+        value = self.values.get(key)
+        if value is None:
+            return default
+        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", value):
+            value = float(value)  # NeMo's YAML reader takes 1e-3 for a number, YAML 1.1 for a string
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            self._invalid(key, "a number", value)
+            return default
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.values.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            self._invalid(key, "true or false", value)
+            return default
+        return value
+
+    def text(self, key: str) -> str | None:
+        value = self.values.get(key)
+        if value is not None and not isinstance(value, str):
+            self._invalid(key, "a string", value)
+            return None
+        return value
+
+    def languages(self, key: str) -> str | tuple[str, ...] | None:
+        value = self.values.get(key)
+        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        if value is not None and not isinstance(value, str):
+            self._invalid(key, "a language or a list of languages", value)
+            return None
+        return value
+
+    def _invalid(self, key: str, expected: str, value: object) -> None:
+        if value is None:
+            given = "is missing"
+        elif isinstance(value, (str, int, float)):
+            given = f"is {str(value)[:100]!r}" if isinstance(value, str) else f"is {value}"
+        else:
+            given = f"is a {type(value).__name__}"
+        self.findings.invalid.append(f"{self.path}{key} {given}; expected {expected}")
+
+
+def _parse(top: _Section) -> NemoConfig:
+    target = top.text("target") or ""
+    if target.rpartition(".")[2] != "MTEncDecModel":
+        top.unsupported(f"target is {target!r}; only MTEncDecModel is supported")
+    if not top.section("head", optional=True).flag("log_softmax", True):
+        top.unsupported("head.log_softmax is false")
+    version = top.text("nemo_version")
+    source, several_sources, targets, several_targets = _languages(top)
+    tokenizers = (top.section("encoder_tokenizer"), top.section("decoder_tokenizer"))
+    multilingual = bool(several_sources or several_targets)
+    encoder = top.section("encoder")
+    return NemoConfig(
+        version=version,
+        encoder=_stack(encoder),
+        decoder=_stack(top.section("decoder")),
+        source_tokenizer=_tokenizer(tokenizers[0], multilingual),
+        target_tokenizer=_tokenizer(tokenizers[1], multilingual),
+        causal_encoder=encoder.flag("mask_future", _masks_by_default(version, encoder)),
+        beam_size=top.integer("beam_size", 4),
+        length_penalty=top.number("len_pen", 0.0),
+        max_length_delta=top.integer("max_generation_delta", 10, low=-(2**31)),
+        source_language=source,
+        target_language=targets,
+        source_languages=several_sources,
+        target_languages=several_targets,
+        source_tokens=_numeric(version) < _FIRST_WITHOUT_SOURCE_TOKENS,
+    )
+
+
+def _masks_by_default(version: str | None, encoder: _Section) -> bool:
+    """Whether an encoder without a `mask_future` of true or false is causal; an explicit null is false."""
+    return "mask_future" not in encoder.values and _numeric(version) >= _FIRST_WITH_MASKED_ENCODER
+
+
+def _numeric(version: str | None) -> tuple[int, ...]:
+    """1.6.0rc2 as (1, 6, 0); a configuration without a version is from before there were any."""
+    return tuple(int(part) for part in re.findall(r"\d{1,9}", version or "")[:3])
+
+
+def _languages(top: _Section) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
+    """(source, its choices, target, its choices): a side has a language or choices."""
+    source, target = top.languages("src_language"), top.languages("tgt_language")
+    sides = (("src_language", source), ("tgt_language", target))
+    lists = [name for name, value in sides if isinstance(value, tuple)]
+    multilingual = top.flag("multilingual", False)
+    if len(lists) == 2:
+        top.unsupported("src_language and tgt_language are both lists, which NeMo refuses too")
+    elif multilingual and not lists:
+        top.unsupported("multilingual is true, but neither src_language nor tgt_language is a list")
+    elif lists and not multilingual:
+        top.unsupported(f"{lists[0]} is a list, but multilingual is false")
+    return (*_one_or_several(source), *_one_or_several(target))
+
+
+def _one_or_several(languages: str | tuple[str, ...] | None) -> tuple[str | None, tuple[str, ...]]:
+    return (None, languages) if isinstance(languages, tuple) else (languages, ())
+
+
+def _stack(side: _Section) -> NemoStack:
+    if (library := side.text("library") or "nemo") != "nemo":
+        side.unsupported(f"{side.path}library is {library!r}; only 'nemo' is supported")
+    if arch := side.text("arch"):
+        side.unsupported(f"{side.path}arch is {arch!r}, a bottleneck model")
+    activation = side.text("hidden_act") or "relu"
+    if activation not in ("relu", "gelu"):
+        side.unsupported(f"{side.path}hidden_act is {activation!r}; relu and gelu are supported")
+    return NemoStack(
+        hidden_size=side.integer("hidden_size", high=1 << 14),
+        num_layers=side.integer("num_layers", high=1 << 10),
+        inner_size=side.integer("inner_size", high=1 << 18),
+        num_heads=side.integer("num_attention_heads", high=1 << 10),
+        max_positions=side.integer("max_sequence_length", 512, high=1 << 16),
+        learned_positions=side.flag("learn_positional_encodings", False),
+        activation="gelu" if activation == "gelu" else "relu",
+        pre_norm=side.flag("pre_ln", False),
+    )
+
+
+def _tokenizer(section: _Section, multilingual: bool) -> NemoTokenizer:
+    library = section.text("library") or section.text("tokenizer_name") or "yttm"
+    if library not in _LIBRARIES:
+        section.unsupported(f"{section.path}library is {library!r}; supported are {', '.join(_LIBRARIES)}")
+    elif multilingual and library != "sentencepiece":
+        section.unsupported(f"multilingual is true with {section.path}library {library!r}, not sentencepiece")
+    ids = None
+    if all(section.values.get(key) is not None for key in ("pad_id", "bos_id", "eos_id")):
+        ids = (
+            section.integer("pad_id", low=0),
+            section.integer("bos_id", low=0),
+            section.integer("eos_id", low=0),
+        )
+    return NemoTokenizer(
+        library=next((known for known in _LIBRARIES if known == library), "yttm"),
+        model=section.text("tokenizer_model"),
+        right_to_left=section.flag("r2l", False) and library == "yttm",  # NeMo honours it there only
+        legacy=section.flag("sentencepiece_legacy", False) and library == "sentencepiece",
+        special_ids=ids,
+    )

@@ -1,0 +1,61 @@
+"""What generation returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One generated sequence.
+
+    Attributes:
+        tokens: int32 [length], without start token, EOS and padding.
+        score: the normalised score, the one that ranks.
+        log_prob: the raw sum of the tokens' log-probabilities, EOS included.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    score: float
+    log_prob: float
+
+
+@dataclass
+class Timings:
+    """Seconds spent in each stage of a translation, added up over batches."""
+
+    preprocess: float = 0.0
+    encoder: float = 0.0
+    generator: float = 0.0
+    postprocess: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The sum of the stages."""
+        return self.preprocess + self.encoder + self.generator + self.postprocess
+
+
+@dataclass(frozen=True)
+class GenerationResult:
+    """The outcome of `Model.generate`, in the order of the input.
+
+    Attributes:
+        hypotheses: for each sentence `num_hypotheses` of them, best first.
+        timings: where the time went.
+    """
+
+    hypotheses: list[list[Hypothesis]]
+    timings: Timings = field(default_factory=Timings)
+
+    @property
+    def sequences(self) -> list[npt.NDArray[np.int32]]:
+        """The tokens of each sentence's best hypothesis."""
+        return [best[0].tokens for best in self.hypotheses]
+
+    @property
+    def scores(self) -> npt.NDArray[np.float32]:
+        """The score of each sentence's best hypothesis, float32 [B]."""
+        return np.array([best[0].score for best in self.hypotheses], dtype=np.float32)

@@ -1,0 +1,80 @@
+"""Turns whatever a caller gives as source ids into checked int32 rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt_trt.errors import UsageError
+from nmt_trt.models.config import TransformerConfig
+
+SourceIds = npt.NDArray[Any] | Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]] | Any
+"""[B,S] right-padded (numpy, or any tensor that speaks DLPack, on any device), or a ragged list of rows."""
+
+Row = npt.NDArray[np.int32]
+
+
+def source_rows(src_ids: SourceIds, config: TransformerConfig) -> list[Row]:
+    """The sentences of a batch as int32 arrays without padding.
+
+    Raises:
+        UsageError: not two-dimensional, not integers, an id outside the vocabulary, an empty sentence, padding inside
+            a sentence, or a sentence longer than the encoder's positions.
+    """
+    return [_checked_row(index, row, config) for index, row in enumerate(_split_rows(src_ids))]
+
+
+def _split_rows(src_ids: SourceIds) -> list[npt.NDArray[Any]]:
+    if isinstance(src_ids, (str, bytes)):
+        raise UsageError("src_ids must be token ids [batch, length]; given text, which translate() takes")
+    if isinstance(src_ids, (list, tuple)):
+        return [_as_array(row) for row in src_ids]
+    array = _as_array(src_ids)
+    if array.ndim != 2:
+        raise UsageError(f"src_ids must have two dimensions [batch, length]; given shape {array.shape}")
+    return list(array)
+
+
+def _as_array(values: Any) -> npt.NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        return values
+    if hasattr(values, "__dlpack__"):
+        return np.from_dlpack(values, device="cpu")
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UsageError(f"src_ids must be integers [batch, length]; given {type(values).__name__}") from error
+    return array.astype(np.int32) if array.size == 0 else array
+
+
+def _checked_row(index: int, row: npt.NDArray[Any], config: TransformerConfig) -> Row:
+    where = f"src_ids[{index}]"
+    if row.ndim != 1:
+        raise UsageError(f"{where} must be a row of token ids; given shape {row.shape}")
+    if row.dtype.kind not in "iu":
+        raise UsageError(f"{where} must hold integers; given {row.dtype}")
+    pad, vocabulary = config.source_tokens.pad, config.encoder.vocab_size
+    kept = np.flatnonzero(row != pad)
+    if kept.size == 0:
+        raise UsageError(f"{where} is empty; a source holds at least one token that is not padding ({pad})")
+    trimmed = row[: kept[-1] + 1]
+    if kept.size != trimmed.size:
+        raise UsageError(f"{where} has padding ({pad}) before its end; sources must be padded on the right")
+    low, high = int(trimmed.min()), int(trimmed.max())
+    if low < 0 or high >= vocabulary:
+        raise UsageError(f"{where} has an id outside 0..{vocabulary - 1}: {low if low < 0 else high}")
+    if trimmed.size > config.encoder.max_positions:
+        raise UsageError(f"{where} has {trimmed.size} tokens; the model's limit is {config.encoder.max_positions}")
+    return trimmed.astype(np.int32)
+
+
+def pad_rows(rows: Sequence[Row], pad: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Rows -> (ids [B,S] padded on the right, lengths [B]), both int32."""
+    lengths = np.array([row.size for row in rows], dtype=np.int32)
+    ids = np.full((len(rows), int(lengths.max())), pad, dtype=np.int32)
+    for target, row in zip(ids, rows, strict=True):
+        target[: row.size] = row
+    return ids, lengths

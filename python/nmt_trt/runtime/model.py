@@ -1,0 +1,129 @@
+"""A loaded model: generate from ids, translate text."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from nmt_trt.errors import UsageError
+from nmt_trt.model_directory import read_config, read_tokenizer_files
+from nmt_trt.models.config import TransformerConfig
+from nmt_trt.options import ResolvedOptions, make_options
+from nmt_trt.results import GenerationResult, Hypothesis, Timings
+from nmt_trt.runtime.backend import Backend, open_backend
+from nmt_trt.runtime.batching import plan_batches
+from nmt_trt.runtime.inputs import Row, SourceIds, source_rows
+from nmt_trt.text.pipeline import TextPipeline
+
+Progress = Callable[[int], None]
+"""Called with the number of sentences that have just been finished."""
+
+
+class Model:
+    """A model directory opened with a backend. Calls from several threads are served one after the other.
+
+    Attributes:
+        config: the model's architecture, tokens and defaults.
+        directory: where it was loaded from.
+    """
+
+    def __init__(self, directory: str | Path, *, backend: str = "auto", threads: int | None = None) -> None:
+        """Open a model directory.
+
+        Args:
+            directory: what `nmt-trt build` made.
+            backend: auto, tensorrt, tensorrt-rtx or onnxruntime.
+            threads: CPU threads to use; the number of cores by default.
+
+        Raises:
+            ModelDirectoryError: the directory is not a complete model.
+            BackendError: the backend cannot be used here.
+            UsageError: an unknown backend, or fewer than one thread.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1; given {threads}")
+        self.directory = Path(directory)
+        self.config: TransformerConfig = read_config(self.directory)
+        self._backend: Backend = open_backend(backend, self.directory, self.config, threads)
+        files = read_tokenizer_files(self.directory, self.config)
+        self._text = TextPipeline(self.config, files) if self.config.text is not None else None
+        self._lock = threading.Lock()
+
+    @property
+    def backend(self) -> str:
+        """The backend in use and why, in one line."""
+        return self._backend.description
+
+    def generate(self, src_ids: SourceIds, *, progress: Progress | None = None, **options: object) -> GenerationResult:
+        """Search the best target sequences of a batch of any size.
+
+        Args:
+            src_ids: exactly the encoder's input, special tokens included: [B,S] integers padded on the right (numpy,
+                or a tensor through DLPack), or a ragged list of rows.
+            progress: told how many sentences were finished, after each batch.
+            **options: see GenerationOptions.
+
+        Raises:
+            UsageError: an option or an id that cannot be used.
+        """
+        resolved = make_options(**options).resolve(self.config)
+        return self._generate(source_rows(src_ids, self.config), resolved, progress)
+
+    @overload
+    def translate(self, text: str, **options: object) -> str: ...
+
+    @overload
+    def translate(self, text: Sequence[str], **options: object) -> list[str]: ...
+
+    def translate(self, text: str | Sequence[str], **options: object) -> str | list[str]:
+        """Translate one text or a list of them; an empty one stays empty.
+
+        Raises:
+            UsageError: the model has no tokenizer, an option cannot be used, or a text is too long for the model.
+        """
+        if isinstance(text, str):
+            return self.translate([text], **options)[0]
+        hypotheses, _ = self.translate_hypotheses(text, **options)
+        return [best[0][0] for best in hypotheses]
+
+    def translate_hypotheses(
+        self, texts: Sequence[str], *, progress: Progress | None = None, **options: object
+    ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
+        """Translate texts to their hypotheses, best first, each with its text; and the time of each stage.
+
+        Raises:
+            UsageError: as `translate`.
+        """
+        if self._text is None:
+            raise UsageError(f"{self.directory}: this model has no tokenizer; it can only generate() from ids")
+        resolved = make_options(**options).resolve(self.config)
+        started = time.perf_counter()
+        filled = [index for index, text in enumerate(texts) if text.strip()]
+        rows = source_rows([self._text.encode(texts[index]) for index in filled], self.config)
+        preprocess = time.perf_counter() - started
+        result = self._generate(rows, resolved, progress)
+        started = time.perf_counter()
+        nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0)
+        answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
+        for index, hypotheses in zip(filled, result.hypotheses, strict=True):
+            answers[index] = [(self._text.decode(h.tokens), h) for h in hypotheses]
+        result.timings.preprocess += preprocess
+        result.timings.postprocess += time.perf_counter() - started
+        return answers, result.timings
+
+    def _generate(self, rows: list[Row], options: ResolvedOptions, progress: Progress | None) -> GenerationResult:
+        timings = Timings()
+        hypotheses: list[list[Hypothesis]] = [[] for _ in rows]
+        with self._lock:
+            for batch in plan_batches([row.size for row in rows], options):
+                found = self._backend.search([rows[index] for index in batch], options, timings)
+                for index, sentence in zip(batch, found, strict=True):
+                    hypotheses[index] = sentence
+                if progress is not None:
+                    progress(len(batch))
+        return GenerationResult(hypotheses, timings)

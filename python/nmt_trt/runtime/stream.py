@@ -1,0 +1,199 @@
+"""Translates or generates from an input of any length in bounded memory, one window at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import TypeVar
+
+from nmt_trt.errors import Error, UsageError
+from nmt_trt.options import make_options
+from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.model import Model, Progress
+
+DEFAULT_WINDOW = 2048
+WINDOW_SIZE = 1 << 20
+"""A window ends, however few its items, when they add up to this many characters or token ids."""
+
+Item = TypeVar("Item", str, Sequence[int])
+Answer = TypeVar("Answer")
+Generated = tuple[Sequence[int], list[Hypothesis]]
+"""Source ids and their hypotheses, best first."""
+
+
+class LineError(Error):
+    """One line of an input cannot be used.
+
+    Attributes:
+        line: its number, the first being 1.
+    """
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line = line
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A source and its translations.
+
+    Attributes:
+        source: the text as it was given.
+        hypotheses: (text, hypothesis) pairs, best first; one of no tokens for an empty source.
+    """
+
+    source: str
+    hypotheses: list[tuple[str, Hypothesis]]
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.hypotheses[0][0]
+
+
+def translate_stream(
+    model: Model,
+    lines: Iterable[str],
+    *,
+    window: int = DEFAULT_WINDOW,
+    timings: Timings | None = None,
+    progress: Progress | None = None,
+    **options: object,
+) -> Iterator[Translation]:
+    """Translate lines lazily and in order, holding no more than one window of them.
+
+    Args:
+        model: what translates.
+        lines: sources; an empty one stays empty.
+        window: lines translated together, sorted by length among themselves. More is faster; fewer come sooner.
+        timings: where the time of each stage is added.
+        progress: see Model.generate.
+        **options: see GenerationOptions.
+
+    Raises:
+        UsageError: an option that cannot be used, or a model without tokenizer.
+        LineError: a line that cannot be translated, once everything before it has been yielded.
+    """
+    return chain.from_iterable(
+        translate_windows(model, lines, window=window, timings=timings, progress=progress, **options)
+    )
+
+
+def translate_windows(
+    model: Model,
+    lines: Iterable[str],
+    *,
+    window: int = DEFAULT_WINDOW,
+    timings: Timings | None = None,
+    progress: Progress | None = None,
+    **options: object,
+) -> Iterator[list[Translation]]:
+    """`translate_stream` with what is translated together kept together, for writers that flush after each window."""
+    if model.config.text is None:
+        raise UsageError(f"{model.directory}: this model has no tokenizer; it can only generate from ids")
+
+    def translate(window_lines: Sequence[str]) -> list[Translation]:
+        hypotheses, spent = model.translate_hypotheses(window_lines, progress=progress, **options)
+        _add(timings, spent)
+        return [Translation(source, found) for source, found in zip(window_lines, hypotheses, strict=True)]
+
+    return _run(model, lines, window, translate, options)
+
+
+def generate_windows(
+    model: Model,
+    rows: Iterable[Sequence[int]],
+    *,
+    window: int = DEFAULT_WINDOW,
+    timings: Timings | None = None,
+    progress: Progress | None = None,
+    **options: object,
+) -> Iterator[list[Generated]]:
+    """`Model.generate` on an input of any length, in order, a window at a time.
+
+    Raises:
+        UsageError: an option that cannot be used.
+        LineError: a row that is not an encoder input, once everything before it has been yielded.
+    """
+
+    def generate(window_rows: Sequence[Sequence[int]]) -> list[Generated]:
+        result = model.generate(list(window_rows), progress=progress, **options)
+        _add(timings, result.timings)
+        return list(zip(window_rows, result.hypotheses, strict=True))
+
+    return _run(model, rows, window, generate, options)
+
+
+def _run(
+    model: Model,
+    items: Iterable[Item],
+    window: int,
+    run: Callable[[Sequence[Item]], list[Answer]],
+    options: dict[str, object],
+) -> Iterator[list[Answer]]:
+    if window < 1:
+        raise UsageError(f"window must be at least 1; given {window}")
+    make_options(**options).resolve(model.config)  # from here on a UsageError is about an item
+    return _answers(items, window, run)
+
+
+def _answers(
+    items: Iterable[Item], window: int, run: Callable[[Sequence[Item]], list[Answer]]
+) -> Iterator[list[Answer]]:
+    line = 1
+    for gathered in _windows(items, window):
+        yield from _narrowing(gathered, line, run)
+        line += len(gathered)
+        del gathered  # or two windows would be held while the next is read
+
+
+def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
+    """The items in lists of at most `window`; those that came before an error are yielded before it is raised."""
+    source = iter(items)
+    failure: Error | None = None
+    ended = False
+    while not ended:
+        gathered: list[Item] = []
+        size = 0
+        while len(gathered) < window and size < WINDOW_SIZE:
+            try:
+                item = next(source)
+            except StopIteration:
+                ended = True
+                break
+            except Error as error:
+                failure, ended = error, True
+                break
+            gathered.append(item)
+            size += len(item)
+        if gathered:
+            yield gathered
+    if failure is not None:
+        raise failure
+
+
+def _narrowing(
+    items: Sequence[Item], line: int, run: Callable[[Sequence[Item]], list[Answer]]
+) -> Iterator[list[Answer]]:
+    """run(items), or, when one of them is refused, what comes before it and then an error that says which it was.
+
+    A refusal comes before anything is computed, so halving computes nothing twice.
+    """
+    try:
+        answers = run(items)
+    except UsageError as error:
+        if len(items) == 1:
+            raise LineError(line, str(error)) from error
+    else:
+        yield answers
+        return
+    middle = len(items) // 2
+    yield from _narrowing(items[:middle], line, run)
+    yield from _narrowing(items[middle:], line + middle, run)
+
+
+def _add(total: Timings | None, spent: Timings) -> None:
+    if total is not None:
+        for field in fields(Timings):
+            setattr(total, field.name, getattr(total, field.name) + getattr(spent, field.name))

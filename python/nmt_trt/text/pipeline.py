@@ -1,0 +1,125 @@
+"""Text to the encoder's ids, and the decoder's ids to text, exactly as NeMo does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from nmt_trt.errors import UsageError
+from nmt_trt.models.config import SourceTokens, TextConfig, TransformerConfig
+from nmt_trt.text.processors import Processor, make_processor
+from nmt_trt.text.tokenizer import Tokenizer, make_tokenizer
+
+
+class TextPipeline:
+    """Both directions of a model's text handling. Safe to use from several threads.
+
+    Args:
+        config: the model; it must have a text configuration.
+        files: tokenizer files by name.
+
+    Raises:
+        UsageError: the model has no tokenizer.
+        ArchiveError: a tokenizer file is damaged.
+        ModelDirectoryError: a tokenizer file is missing.
+        MissingDependencyError: a tokenizer needs a package that is not installed.
+    """
+
+    def __init__(self, config: TransformerConfig, files: Mapping[str, bytes]) -> None:
+        if config.text is None:
+            raise UsageError("this model has no tokenizer: it takes and gives ids, not text")
+        self._text: TextConfig = config.text
+        self._frame: SourceTokens = config.source_tokens
+        self._source: Tokenizer = make_tokenizer(self._text.source_tokenizer, files)
+        same = self._text.source_tokenizer == self._text.target_tokenizer
+        self._target = self._source if same else make_tokenizer(self._text.target_tokenizer, files)
+        self._languages = (self._text.source_language, self._text.target_language)
+
+    def with_languages(self, source: str | None = None, target: str | None = None) -> TextPipeline:
+        """The same tokenizers for other languages; None keeps a side's language.
+
+        A model of several source or target languages needs one of them chosen before it can encode or decode.
+        The language "ignore" switches a side's processing off.
+
+        Raises:
+            UsageError: a language that a multilingual model does not have.
+        """
+        other = object.__new__(TextPipeline)
+        other._text, other._frame = self._text, self._frame
+        other._source, other._target = self._source, self._target
+        other._languages = (
+            _chosen("source", source, self._text.source_languages) or self._languages[0],
+            _chosen("target", target, self._text.target_languages) or self._languages[1],
+        )
+        return other
+
+    def encode(self, text: str) -> list[int]:
+        """The encoder's whole input: prepended ids, BOS, the text's ids, EOS.
+
+        Raises:
+            UsageError: not a text, or a multilingual model without a language.
+            MissingDependencyError: the language needs a package that is not installed.
+        """
+        check_text(text)
+        prepared = self._source_processor.prepare(text.rstrip("\n"))
+        return [*self._prefix, self._frame.bos, *self._source.encode(prepared), self._frame.eos]
+
+    def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
+        """Text of generated ids; special tokens leave no trace, ids beyond the vocabulary are unknown tokens.
+
+        Raises:
+            UsageError: a multilingual model without a language.
+            MissingDependencyError: the language needs a package that is not installed.
+        """
+        size, unknown = self._target.vocab_size, self._target.unk
+        ids = [token if 0 <= token < size else unknown for token in map(int, tokens)]
+        return self._target_processor.restore(self._target.decode(ids))
+
+    @cached_property
+    def _source_processor(self) -> Processor:
+        self._check_languages()
+        return make_processor(self._languages[0], self._languages, self._text.source_tokenizer.kind)
+
+    @cached_property
+    def _target_processor(self) -> Processor:
+        self._check_languages()
+        return make_processor(self._languages[1], self._languages, self._text.target_tokenizer.kind)
+
+    @cached_property
+    def _prefix(self) -> tuple[int, ...]:
+        """Ids before BOS: the source language's token where the model has one, else the target's."""
+        tokens = self._text.language_tokens
+        for language in self._languages:
+            if language in tokens:
+                return (tokens[language],)
+        return self._frame.prepend
+
+    def _check_languages(self) -> None:
+        choices = (self._text.source_languages, self._text.target_languages)
+        for side, language, known in zip(("source", "target"), self._languages, choices, strict=True):
+            if known and language is None:
+                raise UsageError(f"this model has several {side} languages; choose one of {', '.join(known)}")
+
+
+def _chosen(side: str, language: str | None, known: Sequence[str]) -> str | None:
+    if language is not None and known and language not in known:
+        raise UsageError(f"{side} language must be one of {', '.join(known)}; given {language!r}")
+    return language
+
+
+def check_text(text: str) -> None:
+    """Refuse what no tokenizer can read.
+
+    Raises:
+        UsageError: not a string, or one with half a surrogate pair (undecodable bytes of a file).
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"text must be a string; given {type(text).__name__}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"text must be valid Unicode; found a lone surrogate, {text[error.start]!r}, at {error.start}"
+        ) from error

@@ -1,0 +1,63 @@
+"""What every tokenizer does, and the making of one from a model's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from nmt_trt.errors import ArchiveError, ModelDirectoryError
+from nmt_trt.models.config import TokenizerConfig
+from nmt_trt.text.byte_level import ByteLevelTokenizer
+from nmt_trt.text.sentencepiece_model import SentencePieceTokenizer
+from nmt_trt.text.yttm import YttmTokenizer
+
+
+class Tokenizer(Protocol):
+    """Subword ids of a text and back. Safe to use from several threads.
+
+    Attributes:
+        vocab_size: ids are 0 .. vocab_size - 1.
+        pad, bos, eos, unk: special ids; -1 where the model has none.
+    """
+
+    @property
+    def vocab_size(self) -> int: ...
+    @property
+    def pad(self) -> int: ...
+    @property
+    def bos(self) -> int: ...
+    @property
+    def eos(self) -> int: ...
+    @property
+    def unk(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text without special tokens around it."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, each below vocab_size; special ones leave no trace."""
+
+
+def make_tokenizer(config: TokenizerConfig, files: Mapping[str, bytes]) -> Tokenizer:
+    """The tokenizer that a configuration describes.
+
+    Args:
+        config: its kind and options.
+        files: contents by the name that `config.file` uses.
+
+    Raises:
+        ArchiveError: the file is damaged.
+        ModelDirectoryError: the file is not among `files`.
+        MissingDependencyError: the package that reads it is not installed.
+    """
+    if config.kind == "byte-level":
+        return ByteLevelTokenizer()
+    if config.file is None or config.file not in files:
+        raise ModelDirectoryError(f"tokenizer file {config.file!r} is missing; there are {sorted(files)}")
+    data = files[config.file]
+    try:
+        if config.kind == "yttm":
+            return YttmTokenizer(data, right_to_left=config.right_to_left)
+        return SentencePieceTokenizer(data, legacy=config.legacy, added_tokens=config.added_tokens)
+    except ArchiveError as error:
+        raise ArchiveError(f"tokenizer file {config.file!r}: {error}") from error

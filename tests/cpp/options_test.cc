@@ -1,0 +1,89 @@
+#include "core/options.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/errors.h"
+#include "support.h"
+
+namespace nmt_trt {
+namespace {
+
+using testing::message_of;
+using testing::scenario;
+
+SearchOptions good() { return scenario(PolicyKind::kGnmt, 2, 0.6F, {10, 20}); }
+
+std::string complaint(const SearchOptions& options) {
+  return message_of<UsageError>([&] { validate(options); });
+}
+
+TEST(Options, GoodOnesPass) {
+  EXPECT_NO_THROW(validate(good()));
+  auto options = good();
+  options.max_lengths.clear();
+  EXPECT_NO_THROW(validate(options));
+  options.bos = options.pad;
+  EXPECT_NO_THROW(validate(options));
+}
+
+TEST(Options, SayWhatWasExpectedAndGiven) {
+  auto options = good();
+  options.beam_size = 33;
+  EXPECT_EQ(complaint(options), "beam_size must be from 1 to 32; given 33");
+  options = good();
+  options.beam_size = 0;
+  EXPECT_EQ(complaint(options), "beam_size must be from 1 to 32; given 0");
+  options = good();
+  options.num_hypotheses = 3;
+  EXPECT_EQ(complaint(options), "num_hypotheses must be from 1 to 2; given 3");
+  options = good();
+  options.max_lengths[1] = 0;
+  EXPECT_EQ(complaint(options), "max_lengths[1] must be at least 1; given 0");
+}
+
+TEST(Options, TokensLieInTheVocabulary) {
+  auto options = good();
+  options.vocab_size = 1;
+  EXPECT_EQ(complaint(options), "vocab_size must be at least 2; given 1");
+  options = good();
+  options.eos = 6;
+  EXPECT_EQ(complaint(options), "eos must be from 0 to 5; given 6");
+  options = good();
+  options.pad = -1;
+  EXPECT_EQ(complaint(options), "pad must be from 0 to 5; given -1");
+  options = good();
+  options.bos = 7;
+  EXPECT_EQ(complaint(options), "bos must be from 0 to 5; given 7");
+  options = good();
+  options.pad = options.eos;
+  EXPECT_EQ(complaint(options), "pad must be another token than eos; given 2 for both");
+}
+
+TEST(Options, LengthPenaltyIsFinite) {
+  for (const float alpha : {-0.1F, std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    auto options = good();
+    options.length_penalty = alpha;
+    EXPECT_NE(complaint(options).find("length_penalty must be a finite number, 0 or more"),
+              std::string::npos);
+  }
+  auto options = good();
+  options.length_penalty = 100.0F;
+  EXPECT_NE(complaint(options).find("finite at max_lengths 20"), std::string::npos);
+}
+
+TEST(Options, NemoHasItsOwnLimits) {
+  auto options = good();
+  options.policy = PolicyKind::kNemo;
+  EXPECT_EQ(complaint(options),
+            "max_lengths[1] must be that of every sentence, 10, with policy nemo; given 20");
+  options.max_lengths = {10, 10};
+  EXPECT_NO_THROW(validate(options));
+  options.beam_size = 7;
+  EXPECT_EQ(complaint(options), "beam_size must be at most vocab_size 6 with policy nemo; given 7");
+}
+
+}  // namespace
+}  // namespace nmt_trt

@@ -1,0 +1,78 @@
+"""A model that answers at once, and remembers what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nmt_trt import GenerationResult, Hypothesis, Model, Timings
+from nmt_trt.errors import UsageError
+from nmt_trt.models.config import TextConfig, TokenizerConfig
+from nmt_trt.options import make_options
+from nmt_trt.runtime.inputs import SourceIds
+from nmt_trt.runtime.model import Progress
+from random_models import random_config
+
+TEXT = TextConfig(
+    source_language="en",
+    target_language="de",
+    source_tokenizer=TokenizerConfig(kind="byte-level"),
+    target_tokenizer=TokenizerConfig(kind="byte-level"),
+)
+
+
+class FakeModel(Model):
+    """Translates by writing in capitals and generates by reversing.
+
+    Attributes:
+        asked: each call's inputs.
+        limit: a longer input is refused, before anything is answered.
+    """
+
+    def __init__(self, *, limit: int = 100, text: TextConfig | None = TEXT) -> None:
+        self.config = random_config(0, text=text)
+        self.directory = Path("fake")
+        self.limit = limit
+        self.asked: list[list[object]] = []
+        self.options: dict[str, object] = {}
+
+    @property
+    def backend(self) -> str:
+        return "fake backend (for tests)"
+
+    def translate_hypotheses(
+        self, texts: Sequence[str], *, progress: Progress | None = None, **options: object
+    ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
+        self._check(texts)
+        self.options = options
+        count = make_options(**options).num_hypotheses
+        if progress is not None:
+            progress(len(texts))
+        answers = [
+            [(text.upper() + "+" * n, _hypothesis([n, len(text)])) for n in range(count)] for text in texts
+        ]
+        return answers, Timings(preprocess=1, encoder=2, generator=3, postprocess=4)
+
+    def generate(
+        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: object
+    ) -> GenerationResult:
+        self._check(src_ids)
+        if not all(src_ids):
+            raise UsageError("src_ids[0] is empty")
+        count = make_options(**options).num_hypotheses
+        answers = [[_hypothesis([*row[::-1], *[7] * n]) for n in range(count)] for row in src_ids]
+        return GenerationResult(answers, Timings(encoder=2, generator=3))
+
+    def _check(self, inputs: Sequence[Sequence[object]]) -> None:
+        for index, given in enumerate(inputs):
+            if len(given) > self.limit:
+                raise UsageError(
+                    f"src_ids[{index}] has {len(given)} tokens; the model's limit is {self.limit}"
+                )
+        self.asked.append(list(inputs))
+
+
+def _hypothesis(tokens: list[int]) -> Hypothesis:
+    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5)

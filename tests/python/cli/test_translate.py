@@ -1,0 +1,172 @@
+"""`nmt-trt translate` and `nmt-trt generate` with a fake model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Run
+from cli.fake_model import FakeModel
+
+
+def test_order_empty_lines_and_a_last_line_without_end(run: Run, fake: FakeModel) -> None:
+    result = run("translate", stdin=b"one\n\ntwo\r\n  \nthree")
+    assert result.exit_code == 0
+    assert result.stdout_bytes == b"ONE\n\nTWO\n  \nTHREE\n"
+    assert result.stderr == ""
+
+
+def test_odd_separators_split_nothing(run: Run, fake: FakeModel) -> None:
+    text = "a\u2028b\x0bc\x0cd\x85e\n"
+    assert run("translate", stdin=text.encode()).stdout_bytes.decode() == text.upper()
+
+
+def test_a_line_break_that_the_model_made_stays_within_the_line(run: Run, fake: FakeModel) -> None:
+    result = run("translate", stdin=b"a\rb\n")  # the fake model keeps what it is given
+    assert result.stdout_bytes == b"A B\n"
+
+
+def test_files(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"one\ntwo\n")
+    result = run("translate", "--input", tmp_path / "in", "--output", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert (tmp_path / "out").read_bytes() == b"ONE\nTWO\n"
+
+
+def test_a_file_can_be_translated_onto_itself(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"one\ntwo\n")
+    assert run("translate", "-i", tmp_path / "text", "-o", tmp_path / "text", "--window", 1).exit_code == 0
+    assert (tmp_path / "text").read_bytes() == b"ONE\nTWO\n"
+
+
+def test_json(run: Run, fake: FakeModel) -> None:
+    result = run("translate", "--json", "--num-hypotheses", 2, stdin="straße\u2028\n\n".encode())
+    first, second = [json.loads(line) for line in result.stdout_bytes.decode().rstrip("\n").split("\n")]
+    assert first == {
+        "source": "straße\u2028",
+        "translation": "STRASSE\u2028",
+        "hypotheses": [
+            {"text": "STRASSE\u2028", "tokens": [0, 7], "score": -0.5, "log_prob": -1.5},
+            {"text": "STRASSE\u2028+", "tokens": [1, 7], "score": -0.5, "log_prob": -1.5},
+        ],
+    }
+    assert second["source"] == second["translation"] == ""
+
+
+def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
+    given = {
+        "beam_size": 3,
+        "length_penalty": 0.7,
+        "max_length": 20,
+        "max_length_delta": 6,
+        "num_hypotheses": 2,
+        "policy": "gnmt",
+        "batch_size": 5,
+        "deterministic": True,
+    }
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
+    assert run("translate", "--json", "--deterministic", *arguments, stdin=b"a\n").exit_code == 0
+    assert fake.options == given
+
+
+def test_timings_go_to_stderr(run: Run, fake: FakeModel) -> None:
+    result = run("translate", "--timings", stdin=b"a\nb\n")
+    assert result.stdout == "A\nB\n"
+    for stage in ("preprocess", "encoder", "generator", "postprocess", "total"):
+        assert stage in result.stderr
+    assert "2 sentences, 0.2 sentences/s" in result.stderr
+
+
+def test_a_line_that_is_too_long(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    fake.limit = 5
+    text = b"one\ntwo\nthree\ntoo long\nfive\n"
+    result = run("translate", stdin=text)
+    assert result.exit_code == 1
+    assert result.stdout_bytes == b"ONE\nTWO\nTHREE\n"
+    assert result.stderr == "error: line 4: src_ids[0] has 8 tokens; the model's limit is 5\n"
+    assert run("translate", "--output", tmp_path / "out", stdin=text).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_invalid_utf8(run: Run, fake: FakeModel) -> None:
+    result = run("translate", stdin=b"one\ntwo\nth\xc3ree\n")
+    assert result.exit_code == 1
+    assert result.stdout_bytes == b"ONE\nTWO\n"
+    assert result.stderr == "error: line 3: not UTF-8: byte 3 of the line is 0xc3\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--beam-size", "0"], "error: beam_size must be from 1 to 32; given 0"),
+        (["--num-hypotheses", "2"], "error: --num-hypotheses above 1 needs --json"),
+        (
+            ["--json", "--num-hypotheses", "9", "--beam-size", "2"],
+            "error: num_hypotheses must be at most beam_size 2",
+        ),
+        (["--deterministic", "--policy", "nemo"], "error: deterministic=True contradicts policy='nemo'"),
+        (["--policy", "best"], "Invalid value for '--policy'"),
+        (["--backend", "magic"], "Invalid value for '--backend'"),
+        (["--threads", "0"], "Invalid value for '--threads'"),
+        (["--window", "0"], "Invalid value for '--window'"),
+        (["--nonsense"], "No such option: --nonsense"),
+    ],
+)
+def test_wrong_usage(run: Run, fake: FakeModel, arguments: list[str], message: str) -> None:
+    result = run("translate", *arguments, stdin=b"a\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_files_that_are_not_there(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    result = run("translate", "--input", tmp_path / "missing")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {tmp_path / 'missing'}: No such file or directory\n",
+    )
+    result = run("translate", "--output", tmp_path / "folder" / "out")
+    assert (result.exit_code, result.stderr) == (1, f"error: {tmp_path / 'folder'}: no such folder\n")
+
+
+def test_generate(run: Run, fake: FakeModel) -> None:
+    result = run("generate", stdin=b"2 5 3\n 7   8\t9 \n")
+    assert (result.exit_code, result.stdout) == (0, "3 5 2\n9 8 7\n")
+
+
+def test_generate_json(run: Run, fake: FakeModel) -> None:
+    result = run("generate", "--json", "--num-hypotheses", 2, stdin=b"[2, 5]\n")
+    assert json.loads(result.stdout) == {
+        "source": [2, 5],
+        "tokens": [5, 2],
+        "hypotheses": [
+            {"tokens": [5, 2], "score": -0.5, "log_prob": -1.5},
+            {"tokens": [5, 2, 7], "score": -0.5, "log_prob": -1.5},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "message"),
+    [
+        ([], b"2 x 3", "expected integers separated by spaces; given '2 x 3'"),
+        ([], b"", "src_ids[0] is empty"),
+        ([], b"[1, 2]", "expected integers separated by spaces"),
+        (["--json"], b"1 2", "expected a JSON list of integers"),
+        (["--json"], b'{"a": 1}', "expected a JSON list of integers"),
+        (["--json"], b"[1, 2.0]", "expected a JSON list of integers"),
+        (["--json"], b"[1, true]", "expected a JSON list of integers"),
+        (["--json"], b"[" * 100_000, "expected a JSON list of integers"),
+        (["--json"], b"", "expected a JSON list of integers; given ''"),
+    ],
+)
+def test_generate_names_the_line_that_is_no_ids(
+    run: Run, fake: FakeModel, arguments: list[str], line: bytes, message: str
+) -> None:
+    good = b"[4, 5]" if arguments else b"4 5"
+    result = run("generate", *arguments, stdin=good + b"\n" + line + b"\n" + good + b"\n")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 1, "what came before was not written"
+    assert result.stderr.startswith(f"error: line 2: {message}")
+    assert len(result.stderr) < 200

@@ -1,0 +1,1 @@
+"""The beam searches of the C++ core against independent ones in Python, over a random toy model."""
