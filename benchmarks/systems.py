@@ -131,6 +131,7 @@ class CTranslate2:
                 sources,
                 beam_size=self._options.beam_size,
                 length_penalty=self._options.length_penalty,
+                min_decoding_length=0,
                 max_decoding_length=limit,
                 max_input_length=0,
             )

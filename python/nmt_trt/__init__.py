@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from nmt_trt._core import __version__
 from nmt_trt.build import build
 from nmt_trt.demo import demo_directory
 from nmt_trt.errors import Error
-from nmt_trt.options import GenerationOptions
+from nmt_trt.options import GenerationKeywords, GenerationOptions
 from nmt_trt.results import GenerationResult, Hypothesis, Timings
 from nmt_trt.runtime.inputs import SourceIds
 from nmt_trt.runtime.model import Model
@@ -38,7 +39,9 @@ def load(directory: str | Path | None = None, *, backend: str = "auto", threads:
     return Model(demo_directory() if directory is None else directory, backend=backend, threads=threads)
 
 
-def generate(src_ids: SourceIds, *, model: Model | None = None, **options: object) -> GenerationResult:
+def generate(
+    src_ids: SourceIds, *, model: Model | None = None, **options: Unpack[GenerationKeywords]
+) -> GenerationResult:
     """`Model.generate` of `model`, or of the bundled demo model, which the first call loads.
 
     Raises:

@@ -98,9 +98,7 @@ def _cuda() -> Check:
         devices = cuda_devices()
     except OSError as error:
         return Check(name="CUDA device", ok=False, needed=False, detail=f"{error}; not used by this build")
-    return Check(
-        name="CUDA device", ok=True, needed=False, detail=f"{'; '.join(devices)}; not used by this build"
-    )
+    return Check(name="CUDA device", ok=True, needed=False, detail=f"{'; '.join(devices)}; not used by this build")
 
 
 def cuda_devices() -> list[str]:
@@ -160,9 +158,7 @@ def _extra(name: str) -> Check:
     purpose, distributions = EXTRAS[name]
     versions = {distribution: _version(distribution) for distribution in distributions}
     ok = all(versions.values())
-    found = ", ".join(
-        f"{distribution} {version or 'not installed'}" for distribution, version in versions.items()
-    )
+    found = ", ".join(f"{distribution} {version or 'not installed'}" for distribution, version in versions.items())
     fix = None if ok else f"pip install 'nmt_trt[{name}]'"
     return Check(name=f"extra {name}", ok=ok, needed=False, detail=f"{found} ({purpose})", fix=fix)
 
@@ -172,9 +168,7 @@ def _demo_model() -> Check:
         archive = demo_archive()
     except Error as error:
         return Check(name="demo model", ok=False, needed=True, detail=str(error), fix=REINSTALL)
-    return Check(
-        name="demo model", ok=True, needed=True, detail=f"{archive} ({archive.stat().st_size:,} bytes)"
-    )
+    return Check(name="demo model", ok=True, needed=True, detail=f"{archive} ({archive.stat().st_size:,} bytes)")
 
 
 def _cache() -> Check:
@@ -206,7 +200,7 @@ def _translate_one() -> str:
 def _attempt(name: str, act: Callable[[], str], fix: str) -> Check:
     try:
         return Check(name=name, ok=True, needed=True, detail=act())
-    except Exception as error:  # noqa: BLE001  (whatever goes wrong is what was asked)
+    except Exception as error:
         return Check(name=name, ok=False, needed=True, detail=_problem(error), fix=fix)
 
 

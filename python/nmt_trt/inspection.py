@@ -50,9 +50,7 @@ def inspect_path(path: str | Path) -> Inspection:
         sizes = {file.name: file.stat().st_size for file in sorted(path.iterdir()) if file.is_file()}
         return Inspection(path, "model directory", config, count_parameters(config), sizes)
     if not path.exists():
-        raise ModelDirectoryError(
-            f"{path}: no such file or directory; expected a .nemo archive or a model directory"
-        )
+        raise ModelDirectoryError(f"{path}: no such file or directory; expected a .nemo archive or a model directory")
     imported = import_nemo(path)
     parameters = count_parameters(imported.config)
     return Inspection(path, "NeMo archive", imported.config, parameters, _member_sizes(path), imported.notes)

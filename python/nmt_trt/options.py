@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Literal, TypedDict, Unpack, get_args
 
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import TransformerConfig
 
 Policy = Literal["gnmt", "nemo"]
 MAX_BEAM_SIZE = 32
+
+
+class GenerationKeywords(TypedDict, total=False):
+    """GenerationOptions as keyword arguments."""
+
+    beam_size: int | None
+    length_penalty: float | None
+    max_length: int | None
+    max_length_delta: int | None
+    num_hypotheses: int
+    policy: Policy
+    batch_size: int
+    deterministic: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +60,9 @@ class GenerationOptions:
         if self.policy not in get_args(Policy):
             raise UsageError(f"policy must be one of {', '.join(get_args(Policy))}; given {self.policy!r}")
         if self.deterministic and self.policy == "nemo":
-            raise UsageError("deterministic=True contradicts policy='nemo', whose results depend on the batch by design")
+            raise UsageError(
+                "deterministic=True contradicts policy='nemo', whose results depend on the batch by design"
+            )
 
     def resolve(self, config: TransformerConfig) -> ResolvedOptions:
         """Fill what was left open from the model's defaults and check the whole.
@@ -92,7 +107,7 @@ class ResolvedOptions:
         return min(self.max_length, source_length + self.max_length_delta)
 
 
-def make_options(**given: object) -> GenerationOptions:
+def make_options(**given: Unpack[GenerationKeywords]) -> GenerationOptions:
     """GenerationOptions from keyword arguments.
 
     Raises:
@@ -102,7 +117,7 @@ def make_options(**given: object) -> GenerationOptions:
     unknown = sorted(set(given) - known)
     if unknown:
         raise UsageError(f"unknown generation option {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    return GenerationOptions(**given)  # type: ignore[arg-type]
+    return GenerationOptions(**given)
 
 
 def _check_range(name: str, value: float | None, low: float, high: float | None) -> None:

@@ -16,12 +16,25 @@ from nmt_trt.models.transformer import Transformer  # noqa: E402
 def make(*, pre_norm: bool = False, learned: bool = False, causal: bool = False, tied: bool = True) -> Transformer:
     """Return a tiny random model in eval mode."""
     stack = StackConfig(
-        hidden_size=16, num_layers=2, inner_size=24, num_heads=4, vocab_size=32, max_positions=12,
-        learned_positions=learned, activation="gelu", pre_norm=pre_norm, final_norm=pre_norm,
+        hidden_size=16,
+        num_layers=2,
+        inner_size=24,
+        num_heads=4,
+        vocab_size=32,
+        max_positions=12,
+        learned_positions=learned,
+        activation="gelu",
+        pre_norm=pre_norm,
+        final_norm=pre_norm,
     )
     config = TransformerConfig(
-        encoder=stack, decoder=stack, special_tokens=SpecialTokens(pad=0, eos=3, start=2),
-        source_tokens=SourceTokens(pad=0, bos=2, eos=3), causal_encoder=causal, shared_embeddings=tied, tied_output=tied,
+        encoder=stack,
+        decoder=stack,
+        special_tokens=SpecialTokens(pad=0, eos=3, start=2),
+        source_tokens=SourceTokens(pad=0, bos=2, eos=3),
+        causal_encoder=causal,
+        shared_embeddings=tied,
+        tied_output=tied,
     )
     torch.manual_seed(0)
     return Transformer(config).eval()

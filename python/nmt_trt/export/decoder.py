@@ -52,7 +52,11 @@ def prefill_graph(
     length = g.input("prefix_length", TensorProto.INT32, ["B"])
     batch_and_time = g.op("Shape", token)
     positions = layers.range_positions(g, layers.scalar(g, layers.dimension(g, token, 1)))
-    start = g.op("ConstantOfShape", layers.dimension(g, token, 0), value=onnx.helper.make_tensor("zero", TensorProto.INT64, [1], [0]))
+    start = g.op(
+        "ConstantOfShape",
+        layers.dimension(g, token, 0),
+        value=onnx.helper.make_tensor("zero", TensorProto.INT64, [1], [0]),
+    )
 
     def fresh(index: int, key: str, value: str) -> tuple[str, str]:
         for part, x in (("k", key), ("v", value)):
@@ -96,7 +100,9 @@ def _decoder_body(
 
             def attend_source(h: str, name: str = f"{name}.cross_attention", cross: list[str] = cross) -> str:
                 (query,) = layers.split_heads(g, layers.linear(g, h, f"{name}.q"), 1, stack, batch_and_time)
-                return layers.linear(g, layers.attention(g, query, cross[0], cross[1], cross_bias, stack), f"{name}.out")
+                return layers.linear(
+                    g, layers.attention(g, query, cross[0], cross[1], cross_bias, stack), f"{name}.out"
+                )
 
             def feed(h: str, name: str = f"{name}.ffn") -> str:
                 return layers.feed_forward(g, h, name, stack)
@@ -110,7 +116,7 @@ def _decoder_body(
 def _scatter(g: GraphBuilder, config: TransformerConfig, index: int, part: str, update: str, write_index: str) -> str:
     """Write `update` [B,H,T,dh] into the cache from slot `write_index` [B] on."""
     stack = config.decoder
-    shape = ["B", stack.num_heads, "N", stack.head_size]
+    shape: list[str | int] = ["B", stack.num_heads, "N", stack.head_size]
     cache = g.input(f"self_{part}_{index}", g.precision.compute, shape)
     output = g.output(f"self_{part}_{index}_out", g.precision.compute, shape)
     return g.op("TensorScatter", cache, update, write_index, output=output, axis=2, mode="linear")

@@ -98,7 +98,9 @@ class GraphBuilder:
             tensor = TensorProto(name=name, data_type=location.dtype, dims=location.shape)
             tensor.data_location = TensorProto.EXTERNAL
             for key, value in (
-                ("location", location.file), ("offset", str(location.offset)), ("length", str(location.length))
+                ("location", location.file),
+                ("offset", str(location.offset)),
+                ("length", str(location.length)),
             ):
                 tensor.external_data.add(key=key, value=value)
             self._initializers[name] = tensor

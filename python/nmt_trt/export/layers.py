@@ -76,7 +76,9 @@ def attention(g: GraphBuilder, query: str, key: str, value: str, bias: str, stac
     return g.op("Reshape", merged, g.int64s(-1, stack.hidden_size))
 
 
-def embed(g: GraphBuilder, ids: str, positions: str, side: str, token_table: str, stack: StackConfig, epsilon: float) -> str:
+def embed(
+    g: GraphBuilder, ids: str, positions: str, side: str, token_table: str, stack: StackConfig, epsilon: float
+) -> str:
     """norm(token + position) -> float32 [rows, hidden]; `positions` broadcasts against `ids` [batch, time]."""
     token = g.to_float(g.op("Gather", g.weight(token_table), ids, axis=0))
     position = g.to_float(g.op("Gather", g.weight(f"{side}.embedding.position.weight"), positions, axis=0))

@@ -174,7 +174,7 @@ def _check_bounds(name: str, record: TensorRecord) -> None:
     if len(shape) > _MAX_DIMENSIONS or min((elements, record.offset, *shape, *record.strides)) < 0:
         raise ArchiveError(f"tensor {name!r} has the impossible shape {shape}, strides {record.strides}")
     last = record.offset + sum((size - 1) * step for size, step in zip(shape, record.strides, strict=True))
-    if math.prod(shape) and last >= elements or record.offset > elements:
+    if (math.prod(shape) and last >= elements) or record.offset > elements:
         raise ArchiveError(
             f"tensor {name!r} of shape {shape}, strides {record.strides}, offset {record.offset} reaches "
             f"element {last:,} of a storage of {elements:,}"

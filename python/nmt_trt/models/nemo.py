@@ -71,9 +71,7 @@ def _import(archive: Archive) -> ImportedModel:
     state = read_checkpoint(archive.open(_WEIGHTS), _WEIGHTS)
     vocabularies = tuple(_vocabulary(state, side) for side in ("encoder", "decoder"))
     imported = import_text(archive, nemo, *vocabularies)
-    provenance = Provenance(
-        format="nemo", file=archive.path.name, sha256=archive.sha256, version=nemo.version
-    )
+    provenance = Provenance(format="nemo", file=archive.path.name, sha256=archive.sha256, version=nemo.version)
     try:
         config = _config(nemo, state, imported, provenance)
     except ValidationError as error:

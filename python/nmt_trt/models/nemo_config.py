@@ -78,9 +78,7 @@ def parse_nemo_config(data: bytes) -> NemoConfig:
         content = yaml.safe_load(data)
     except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError, KeyError) as error:
         problem = getattr(error, "problem", None) or str(error) or type(error).__name__
-        raise ArchiveError(
-            f"model_config.yaml is not plain YAML: {' '.join(str(problem).split())[:300]}"
-        ) from error
+        raise ArchiveError(f"model_config.yaml is not plain YAML: {' '.join(str(problem).split())[:300]}") from error
     if not isinstance(content, dict):
         raise ArchiveError(f"model_config.yaml: expected a mapping; found {type(content).__name__}")
     findings = _Findings()

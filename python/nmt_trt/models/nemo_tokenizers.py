@@ -53,18 +53,14 @@ def import_text(archive: Archive, config: NemoConfig, source_vocab: int, target_
     for (side, section, vocab), content, name in zip(sides, contents, names, strict=True):
         if section.library != "byte-level" and content is None:
             ids.append(_ids_without_file(side, section, vocab))
-            notes.append(
-                f"no {side} tokenizer file ({section.model!r}) in the archive: it cannot translate text"
-            )
+            notes.append(f"no {side} tokenizer file ({section.model!r}) in the archive: it cannot translate text")
             continue
         options = TokenizerConfig(
             kind=section.library,
             file=None if section.library == "byte-level" else name,
             right_to_left=section.right_to_left,
             legacy=section.legacy,
-            added_tokens=tuple(f"<{language}>" for language in config.target_languages)
-            if section.legacy
-            else (),
+            added_tokens=tuple(f"<{language}>" for language in config.target_languages) if section.legacy else (),
         )
         made.append((options, make_tokenizer(options, {name: content or b""})))
         ids.append(_checked_ids(side, made[-1][1], vocab))
@@ -76,9 +72,7 @@ def import_text(archive: Archive, config: NemoConfig, source_vocab: int, target_
         text=_text_config(config, *made) if complete else None,
         special_tokens=SpecialTokens(pad=target_pad, eos=target_eos, start=target_bos),
         source_tokens=SourceTokens(pad=source_pad, bos=source_bos, eos=source_eos),
-        files={
-            n: c for n, c in zip(names, contents, strict=True) if complete and c is not None and n in used
-        },
+        files={n: c for n, c in zip(names, contents, strict=True) if complete and c is not None and n in used},
         notes=tuple(notes),
     )
 
@@ -103,9 +97,7 @@ def _content(archive: Archive, reference: str | None) -> bytes | None:
     members = find_member(archive.names, reference)
     contents = {archive.read(member, archive.limits.tokenizer) for member in members}
     if len(contents) > 1:
-        raise ArchiveError(
-            f"{archive.path.name}: {reference!r} may mean any of {', '.join(map(repr, members))}"
-        )
+        raise ArchiveError(f"{archive.path.name}: {reference!r} may mean any of {', '.join(map(repr, members))}")
     return contents.pop() if contents else None
 
 

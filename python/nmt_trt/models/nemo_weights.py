@@ -94,9 +94,7 @@ def refuse(problems: list[str]) -> None:
     """Raise ArchiveError with the problems, if there are any."""
     if problems:
         more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-        raise ArchiveError(
-            f"model_weights.ckpt does not fit the model: {'; '.join(problems[:_LISTED])}{more}"
-        )
+        raise ArchiveError(f"model_weights.ckpt does not fit the model: {'; '.join(problems[:_LISTED])}{more}")
 
 
 def canonical_weights(state: Mapping[str, Array], config: TransformerConfig) -> Weights:

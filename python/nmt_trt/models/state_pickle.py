@@ -186,13 +186,13 @@ def _tensor(storage: object, offset: object, shape: object, strides: object) -> 
 
 def _checked(value: object, kind: type[_T], what: str) -> _T:
     if not isinstance(value, kind):
-        raise ValueError(f"expected {what}; found {_describe(value)}")
+        raise TypeError(f"expected {what}; found {_describe(value)}")
     return value
 
 
 def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"expected an integer; found {_describe(value)}")
+        raise TypeError(f"expected an integer; found {_describe(value)}")
     return value
 
 

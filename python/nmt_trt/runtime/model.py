@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Unpack, overload
 
 import numpy as np
 
 from nmt_trt.errors import UsageError
 from nmt_trt.model_directory import read_config, read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.options import ResolvedOptions, make_options
+from nmt_trt.options import GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.batching import plan_batches
@@ -59,7 +59,9 @@ class Model:
         """The backend in use and why, in one line."""
         return self._backend.description
 
-    def generate(self, src_ids: SourceIds, *, progress: Progress | None = None, **options: object) -> GenerationResult:
+    def generate(
+        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+    ) -> GenerationResult:
         """Search the best target sequences of a batch of any size.
 
         Args:
@@ -74,13 +76,15 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         return self._generate(source_rows(src_ids, self.config), resolved, progress)
 
-    @overload
-    def translate(self, text: str, **options: object) -> str: ...
+    @overload  # a str is a sequence of str too: the first signature wins
+    def translate(  # type: ignore[overload-overlap]
+        self, text: str, **options: Unpack[GenerationKeywords]
+    ) -> str: ...
 
     @overload
-    def translate(self, text: Sequence[str], **options: object) -> list[str]: ...
+    def translate(self, text: Sequence[str], **options: Unpack[GenerationKeywords]) -> list[str]: ...
 
-    def translate(self, text: str | Sequence[str], **options: object) -> str | list[str]:
+    def translate(self, text: str | Sequence[str], **options: Unpack[GenerationKeywords]) -> str | list[str]:
         """Translate one text or a list of them; an empty one stays empty.
 
         Raises:
@@ -92,7 +96,7 @@ class Model:
         return [best[0][0] for best in hypotheses]
 
     def translate_hypotheses(
-        self, texts: Sequence[str], *, progress: Progress | None = None, **options: object
+        self, texts: Sequence[str], *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
         """Translate texts to their hypotheses, best first, each with its text; and the time of each stage.
 

@@ -11,6 +11,7 @@ import heapq
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 from nmt_trt.errors import ArchiveError
@@ -104,8 +105,7 @@ class YttmTokenizer:
         tokens = self._characters(word)
         following = [*range(1, len(tokens)), -1]
         preceding = list(range(-1, len(tokens) - 1))
-        pairs = enumerate(zip(tokens, tokens[1:], strict=False))
-        heap = [(rules[pair][0], place) for place, pair in pairs if pair in rules]
+        heap = [(rules[pair][0], place) for place, pair in enumerate(pairwise(tokens)) if pair in rules]
         heapq.heapify(heap)
         while heap:
             rank, left = heapq.heappop(heap)
@@ -173,9 +173,7 @@ def parse_yttm_model(data: bytes) -> YttmModel:
     for rank, at in enumerate(range(rules_at, specials_at, 3)):
         left, right, merged = numbers[at : at + 3]
         if (left, right) in rules or left in specials or right in specials:
-            raise ArchiveError(
-                f"YouTokenToMe model whose rule {rank} repeats a pair or merges a special token"
-            )
+            raise ArchiveError(f"YouTokenToMe model whose rule {rank} repeats a pair or merges a special token")
         _take(pieces, merged, _piece(pieces, left, rank) + _piece(pieces, right, rank).replace(" ", SPACE))
         rules[left, right] = (rank, merged)
     return YttmModel(characters, rules, [piece or "" for piece in pieces], unk, pad, bos, eos)
@@ -187,9 +185,7 @@ def _numbers(data: bytes) -> list[int]:
         raise ArchiveError("not a YouTokenToMe model: expected whitespace-separated integers")
     n_characters, n_rules = map(int, data.split(maxsplit=2)[:2])
     if n_characters > _MAX_ENTRIES or n_rules > _MAX_ENTRIES:
-        raise ArchiveError(
-            f"YouTokenToMe model of {n_characters:,} characters and {n_rules:,} rules is too large"
-        )
+        raise ArchiveError(f"YouTokenToMe model of {n_characters:,} characters and {n_rules:,} rules is too large")
     expected = 2 + 2 * n_characters + 3 * n_rules + 4
     words = data.split(maxsplit=expected)
     if len(words) != expected:

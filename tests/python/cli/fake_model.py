@@ -58,11 +58,12 @@ class FakeModel(Model):
     def generate(
         self, src_ids: SourceIds, *, progress: Progress | None = None, **options: object
     ) -> GenerationResult:
-        self._check(src_ids)
-        if not all(src_ids):
+        rows = [list(map(int, row)) for row in src_ids]
+        self._check(rows)
+        if not all(rows):
             raise UsageError("src_ids[0] is empty")
         count = make_options(**options).num_hypotheses
-        answers = [[_hypothesis([*row[::-1], *[7] * n]) for n in range(count)] for row in src_ids]
+        answers = [[_hypothesis([*row[::-1], *[7] * n]) for n in range(count)] for row in rows]
         return GenerationResult(answers, Timings(encoder=2, generator=3))
 
     def _check(self, inputs: Sequence[Sequence[object]]) -> None:

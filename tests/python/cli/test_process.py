@@ -98,8 +98,8 @@ def test_closed_standard_streams(model_dir: Path) -> None:
 
 
 def test_progress_only_on_a_terminal(model_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").write_bytes(LINE * 3000)
-    arguments = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--max-length", 2, "--window", 64]
+    (tmp_path / "in").write_bytes(LINE * 300)
+    arguments = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--max-length", 2, "--window", 8]
     assert b"sentences" in on_terminal("translate", model_dir, *arguments, stream="stderr")
     assert on_terminal("translate", model_dir, *arguments, "--quiet", stream="stderr") == b""
 
@@ -125,7 +125,7 @@ def test_memory_does_not_grow_with_the_file(model_dir: Path, tmp_path: Path) -> 
     (tmp_path / "short").write_bytes(LINE * 512)
     (tmp_path / "long").write_bytes(LINE * (size // len(LINE)))
     short, long = (peak_memory(model_dir, tmp_path / name) for name in ("short", "long"))
-    assert long - short < 12 << 20
+    assert long - short < 8 << 20
 
 
 def peak_memory(model_dir: Path, text: Path) -> int:

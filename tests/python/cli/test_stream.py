@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -133,7 +134,7 @@ def test_other_errors_pass_through() -> None:
         ({"window": 0}, "window must be at least 1; given 0"),
     ],
 )
-def test_options_are_checked_before_anything_is_read(options: dict[str, int], message: str) -> None:
+def test_options_are_checked_before_anything_is_read(options: dict[str, Any], message: str) -> None:
     lines = CountedLines(5)
     with pytest.raises(UsageError, match=message):
         translate_stream(FakeModel(), lines, **options)

@@ -112,9 +112,7 @@ def test_prefill_reads_the_logits_of_each_prefix_at_its_own_length(tmp_path: Pat
     with torch.inference_mode():
         memory = model.encode(torch.from_numpy(ids), torch.from_numpy(lengths))
         wanted = model.decode(torch.from_numpy(token), memory, torch.from_numpy(lengths)).numpy()
-    np.testing.assert_allclose(
-        outputs["logits"][:, 0], wanted[np.arange(3), prefix_length - 1], atol=TOLERANCE, rtol=0
-    )
+    np.testing.assert_allclose(outputs["logits"][:, 0], wanted[np.arange(3), prefix_length - 1], atol=TOLERANCE, rtol=0)
 
 
 def test_encoder_ignores_padding(tmp_path: Path) -> None:
@@ -142,11 +140,12 @@ def test_half_precision_graphs_are_valid_and_close(tmp_path: Path, seed: int) ->
         cache = {name: array.astype(dtype) for name, array in empty_cache(config, 3, 8).items()}
         feeds = {"token": np.full((3, 1), BOS, np.int32), "prefix_length": np.ones(3, np.int32)}
         outputs = run(session(tmp_path / "model", f"prefill{suffix}"), {**feeds, **cache, **cross})
-        step = {
+        allowed = np.where(np.eye(2, 8, 1) + (np.arange(8) == 0), 0.0, -10000.0)
+        step: dict[str, np.ndarray] = {
             "token": np.full((3, 2), 5, np.int32),
             "position": np.ones(3, np.int32),
             "write_index": np.ones(3, np.int64),
-            "self_bias": np.where(np.eye(2, 8, 1) + (np.arange(8) == 0), 0.0, -10000.0)[None, None].repeat(3, 0).astype(np.float32),
+            "self_bias": allowed[None, None].repeat(3, 0).astype(np.float32),
         }
         outputs = run(session(tmp_path / "model", f"decoder{suffix}"), {**step, **next_cache(outputs), **cross})
         assert outputs["logits"].dtype == dtype

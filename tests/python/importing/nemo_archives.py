@@ -130,7 +130,7 @@ def write_tar(path: Path, members: dict[str, bytes], *, prefix: str = "./", comp
         for name, data in members.items():
             info = tarfile.TarInfo(prefix + name)
             info.size = len(data)
-            info.mtime = 1700000000.25  # type: ignore[assignment]  # a fraction makes a pax header, as gettarinfo's does
+            info.mtime = 1700000000.25  # a fraction makes a pax header, as gettarinfo's does
             tar.addfile(info, io.BytesIO(data))
     content = plain.getvalue()
     path.write_bytes(gzip.compress(content, 1) if compression == "gz" else content)
@@ -146,9 +146,7 @@ def random_state(options: NemoOptions, source_size: int, target_size: int, seed:
     if options.shared_embeddings:
         state[source] = state[target]
     head = "log_softmax.mlp.layer0"
-    state[f"{head}.weight"] = (
-        state[target] if options.tied else weights.normal(target_size, options.hidden_size)
-    )
+    state[f"{head}.weight"] = state[target] if options.tied else weights.normal(target_size, options.hidden_size)
     state[f"{head}.bias"] = weights.normal(target_size, scale=0.3)
     return state
 
@@ -210,9 +208,7 @@ def sinusoids(length: int, hidden_size: int) -> torch.Tensor:
     angles = torch.arange(length).float()[:, None] * torch.exp(
         torch.arange(0, hidden_size, 2).float() * (-math.log(10000.0) / hidden_size)
     )
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(length, hidden_size) / math.sqrt(
-        hidden_size
-    )
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(length, hidden_size) / math.sqrt(hidden_size)
 
 
 def nemo_config(options: NemoOptions, source_member: str, target_member: str) -> dict[str, Any]:

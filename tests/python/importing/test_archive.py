@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from importing.nemo_archives import write_tar
 from nmt_trt.errors import ArchiveError
 from nmt_trt.models.archive import Archive, Limits
 
-from importing.nemo_archives import write_tar
-
-MEMBERS = {"model_config.yaml": b"a: 1\n", "0123_tokenizer.model": b"x" * 700, "model_weights.ckpt": bytes(range(256)) * 9}
+MEMBERS = {
+    "model_config.yaml": b"a: 1\n",
+    "0123_tokenizer.model": b"x" * 700,
+    "model_weights.ckpt": bytes(range(256)) * 9,
+}
 
 
 def special(name: str, kind: bytes, **fields: object) -> tarfile.TarInfo:
@@ -160,7 +164,8 @@ def test_every_truncation_is_noticed(tmp_path: Path, compression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"PK\x03\x04" + bytes(600), b"\x93NUMPY" * 200, gzip.compress(b"no tar"), b"\x1f\x8b\x08broken"]
+    "content",
+    [b"", b"PK\x03\x04" + bytes(600), b"\x93NUMPY" * 200, gzip.compress(b"no tar"), b"\x1f\x8b\x08broken"],
 )
 def test_other_files_are_not_archives(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.nemo"

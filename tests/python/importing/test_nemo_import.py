@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,13 @@ import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from importing.nemo_archives import NemoArchive, State, write_nemo, write_random_nemo, write_tar
+from importing.tokenizer_files import sentencepiece_model
 from nmt_trt.errors import ArchiveError, Error, UnsupportedModelError
 from nmt_trt.models.archive import Limits
 from nmt_trt.models.nemo import ImportedModel, import_nemo
 from nmt_trt.models.weights import weight_shapes
-
-from importing.nemo_archives import NemoArchive, State, write_nemo, write_random_nemo, write_tar
-from importing.tokenizer_files import sentencepiece_model
 
 ARCHITECTURES: tuple[dict[str, Any], ...] = (
     {},
@@ -34,7 +35,12 @@ ARCHITECTURES: tuple[dict[str, Any], ...] = (
     {"dtype": torch.float64, "tokenizer": "sentencepiece"},
     {"tokenizer": "sentencepiece", "legacy": True, "specials": (0, -1, -1, -1)},
     {"tokenizer": "byte-level"},
-    {"tokenizer_reference": "path", "library_key": "tokenizer_name", "nemo_version": None, "compression": "gz"},
+    {
+        "tokenizer_reference": "path",
+        "library_key": "tokenizer_name",
+        "nemo_version": None,
+        "compression": "gz",
+    },
 )
 
 
@@ -50,7 +56,7 @@ def changed(
     files: dict[str, bytes] | None = None,
     **options: Any,
 ) -> Path:
-    """An archive whose configuration or state dict was edited in place, or whose tokenizer files were replaced."""
+    """An archive whose configuration or state dict was edited in place, or tokenizer files replaced."""
     archive = written(tmp_path, **options)
     if config is not None:
         config(archive.config)
@@ -76,7 +82,10 @@ def test_every_architecture(tmp_path: Path, options: dict[str, Any]) -> None:
     assert (config.encoder.pre_norm, config.encoder.activation) == (wanted.pre_ln, wanted.hidden_act)
     assert config.encoder.learned_positions is wanted.learned_positions
     assert (config.shared_embeddings, config.tied_output) == (wanted.shared_embeddings, wanted.tied)
-    assert (config.encoder.num_layers, config.decoder.num_layers) == (wanted.encoder_layers, wanted.decoder_layers)
+    assert (config.encoder.num_layers, config.decoder.num_layers) == (
+        wanted.encoder_layers,
+        wanted.decoder_layers,
+    )
     assert config.text is not None and imported.notes == ()
     assert config.provenance is not None
     assert config.provenance.sha256 == hashlib.sha256(archive.path.read_bytes()).hexdigest()
@@ -193,13 +202,19 @@ def test_without_tokenizer_files_the_configuration_may_tell_the_ids(tmp_path: Pa
         for side in ("encoder_tokenizer", "decoder_tokenizer"):
             config[side] |= {"pad_id": 3, "bos_id": 1, "eos_id": 2}
 
-    assert without_text(import_nemo(changed(tmp_path, config=tell, files={}, tokenizer="sentencepiece"))) == (3, 1, 2)
+    assert without_text(import_nemo(changed(tmp_path, config=tell, files={}, tokenizer="sentencepiece"))) == (
+        3,
+        1,
+        2,
+    )
     with pytest.raises(ArchiveError, match="the encoder's special ids .* are outside its vocabulary of 3"):
         import_nemo(changed(tmp_path, tokenizer="none", vocab_size=3))
 
 
 def test_without_tokenizer_files_sentencepiece_ids_are_unknown(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="encoder_tokenizer in model_config.yaml must tell pad_id, bos_id and eos_id"):
+    with pytest.raises(
+        ArchiveError, match="encoder_tokenizer in model_config.yaml must tell pad_id, bos_id and eos_id"
+    ):
         import_nemo(changed(tmp_path, files={}, tokenizer="sentencepiece"))
 
 
@@ -221,7 +236,12 @@ def test_a_tokenizer_without_a_special_token_is_unsupported(tmp_path: Path, toke
 
 
 def test_multilingual_one_to_many(tmp_path: Path) -> None:
-    options = {"src_language": "en", "tgt_language": ["de", "es"], "multilingual": True, "tokenizer": "sentencepiece"}
+    options = {
+        "src_language": "en",
+        "tgt_language": ["de", "es"],
+        "multilingual": True,
+        "tokenizer": "sentencepiece",
+    }
     text = import_nemo(written(tmp_path, user_symbols=("<de>", "<es>"), **options).path).config.text
     assert text is not None
     assert (text.source_language, text.target_language, text.target_languages) == ("en", None, ("de", "es"))
@@ -244,24 +264,36 @@ def test_multilingual_many_to_one(tmp_path: Path, version: str, tokens: list[str
 
 
 LAYER = "encoder._encoder.layers.0.first_sub_layer.query_net.weight"
+TABLE = "encoder._embedding.token_embedding.weight"
+FINAL_NORM = "encoder._encoder.final_layer_norm"
+
+
+def put(name: str, tensor: torch.Tensor) -> Callable[[State], object]:
+    """An edit that sets a tensor."""
+    return lambda state: state.update({name: tensor})
+
+
+def drop(name: str) -> Callable[[State], object]:
+    """An edit that removes a tensor."""
+    return lambda state: state.pop(name)
 
 
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (lambda state: state.pop(LAYER), f"{LAYER} is missing"),
-        (lambda state: state.pop("decoder._embedding.token_embedding.weight"), "token_embedding.weight is missing"),
-        (lambda state: state.update({"extra.weight": torch.zeros(1)}), "extra.weight is unexpected"),
-        (lambda state: state.update({LAYER: torch.zeros(16, 17)}), rf"{LAYER} has the shape \[16, 17\]; expected \[16, 16\]"),
-        (lambda state: state.update({LAYER: torch.zeros(16, 16).long()}), f"{LAYER} has the type int64"),
-        (lambda state: state[LAYER].__setitem__((0, 0), torch.nan), f"{LAYER} holds values that are not finite"),
-        (lambda state: state[LAYER].__setitem__((0, 0), -torch.inf), f"{LAYER} holds values that are not finite"),
-        (lambda state: state.update({LAYER: torch.full((16, 16), 1e300, dtype=torch.float64)}), "not finite in float32"),
-        (lambda state: state.update({"encoder._embedding.token_embedding.weight": torch.zeros(3)}), r"shape \[3\]"),
-        (lambda state: state.update({"encoder._embedding.token_embedding.weight": torch.zeros(0, 16)}), r"\[0, 16\]"),
-        (lambda state: state.update({"encoder._encoder.final_layer_norm.weight": torch.ones(16)}), "norm.bias is missing"),
+        (drop(LAYER), f"{LAYER} is missing"),
+        (drop(TABLE), f"{TABLE} is missing"),
+        (put("extra.weight", torch.zeros(1)), "extra.weight is unexpected"),
+        (put(LAYER, torch.zeros(16, 17)), rf"{LAYER} has the shape \[16, 17\]; expected \[16, 16\]"),
+        (put(LAYER, torch.zeros(16, 16).long()), f"{LAYER} has the type int64"),
+        (put(LAYER, torch.full((16, 16), torch.nan)), f"{LAYER} holds values that are not finite"),
+        (put(LAYER, torch.full((16, 16), -torch.inf)), f"{LAYER} holds values that are not finite"),
+        (put(LAYER, torch.full((16, 16), 1e300, dtype=torch.float64)), "not finite in float32"),
+        (put(TABLE, torch.zeros(3)), rf"{TABLE} has the shape \[3\]; expected \[vocabulary, hidden_size\]"),
+        (put(TABLE, torch.zeros(0, 16)), rf"{TABLE} has the shape \[0, 16\]"),
+        (put(f"{FINAL_NORM}.weight", torch.ones(16)), f"{FINAL_NORM}.bias is missing"),
     ],
-)  # fmt: skip
+)
 def test_weights_that_do_not_fit(tmp_path: Path, edit: Callable[[State], object], told: str) -> None:
     with pytest.raises(ArchiveError, match=rf"^model\.nemo: model_weights\.ckpt does not fit the model: .*{told}"):
         import_nemo(changed(tmp_path, state=edit))
@@ -297,7 +329,10 @@ def test_a_configuration_that_does_not_fit(tmp_path: Path, section: str, change:
 
 @pytest.mark.parametrize("missing", ["model_config.yaml", "model_weights.ckpt"])
 def test_a_missing_part_is_named(tmp_path: Path, missing: str) -> None:
-    members = {"model_config.yaml": yaml.safe_dump(written(tmp_path).config).encode(), "model_weights.ckpt": b"PK"}
+    members = {
+        "model_config.yaml": yaml.safe_dump(written(tmp_path).config).encode(),
+        "model_weights.ckpt": b"PK",
+    }
     del members[missing]
     write_tar(tmp_path / "model.nemo", members)
     with pytest.raises(ArchiveError, match=rf"^model\.nemo: has no member '{missing}'"):
@@ -341,7 +376,5 @@ def test_damage_is_one_of_our_errors_or_harmless(tmp_path: Path, data: st.DataOb
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
-    try:
+    with contextlib.suppress(Error):
         import_nemo(path)
-    except Error:
-        pass

@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 SENTENCES = (
     "The old harbour wakes before the sun does.",
@@ -41,7 +42,7 @@ def yttm_model(rules: int = 60, specials: tuple[int, int, int, int] = (1, 0, 2, 
     for _ in range(rules):
         pairs = Counter[tuple[str, str]]()
         for word, pieces in split.items():
-            for pair in zip(pieces, pieces[1:], strict=False):
+            for pair in pairwise(pieces):
                 pairs[pair] += words[word]
         if not pairs:
             break

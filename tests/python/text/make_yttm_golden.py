@@ -3,8 +3,8 @@
     pip install 'setuptools<81' cython && pip install --no-build-isolation youtokentome==1.0.6
     python make_yttm_golden.py
 
-Models: the defaults; few merges; other special ids, of which two are absent; specials at the end, so that U+2581 has
-id 0. Texts: ordinary sentences, unknown characters, every kind of space, repeated characters, long words.
+Models: the defaults; few merges; other special ids, two of them absent; special ids elsewhere, so that U+2581
+has id 0. Texts: ordinary sentences, unknown characters, every kind of space, repeated characters, long words.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import youtokentome
+import youtokentome  # type: ignore[import-not-found]
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from importing.tokenizer_files import SENTENCES
