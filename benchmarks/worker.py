@@ -74,5 +74,5 @@ def _serve(connection: Connection, name: str, job: Job) -> None:
         try:
             system = system or SYSTEMS[name](job)
             connection.send((True, COMMANDS[command](system)))
-        except Exception:  # noqa: BLE001  whatever it was, the parent reports it
+        except Exception:
             connection.send((False, traceback.format_exc()))

@@ -49,8 +49,9 @@ class Bucket:
         )
 
 
-def frame(flat: npt.NDArray[np.int16], lengths: npt.NDArray[np.int64], rows: npt.NDArray[np.int64],
-          width: int) -> npt.NDArray[np.int16]:
+def frame(
+    flat: npt.NDArray[np.int16], lengths: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], width: int
+) -> npt.NDArray[np.int16]:
     """Return BOS + ids + EOS of `rows`, right-padded to [rows, width]."""
     starts = np.cumsum(lengths) - lengths
     column = np.arange(width)
@@ -101,9 +102,7 @@ class Sampler:
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
-            plan = [
-                (bucket, rows) for number, bucket in enumerate(self._buckets) for rows in self._cut(number)
-            ]
+            plan = [(bucket, rows) for number, bucket in enumerate(self._buckets) for rows in self._cut(number)]
             for choice in self._random.permutation(len(plan)):
                 bucket, rows = plan[choice]
                 yield bucket.batch(rows)

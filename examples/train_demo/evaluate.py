@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import sacrebleu
 import sentencepiece
 import torch
-from batches import BOS, EOS, PAD, load_buckets
 from sacremoses import MosesDetokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from batches import BOS, EOS, PAD, load_buckets
 from nmt_trt.models.transformer import Transformer
 
 ROWS = 512
@@ -50,8 +51,8 @@ class Evaluator:
     def _loss(self, model: Transformer) -> float:
         total, tokens = 0.0, 0
         for bucket in self._buckets:
-            for rows in torch.arange(len(bucket.tokens)).split(ROWS):
-                batch = bucket.batch(rows.numpy())
+            for begin in range(0, len(bucket.tokens), ROWS):
+                batch = bucket.batch(np.arange(begin, min(begin + ROWS, len(bucket.tokens))))
                 logits = model(batch.source, batch.source_lengths, batch.target[:, :-1])
                 labels = batch.target[:, 1:].flatten()
                 total += functional.cross_entropy(
@@ -80,7 +81,7 @@ class Evaluator:
 def greedy(model: Transformer, source: Tensor, lengths: Tensor) -> Tensor:
     """Translate `source` [B,S] greedily; returns generated tokens [B,T], EOS included, anything after it.
 
-    The whole prefix is decoded again at every step: for two decoder layers on a GPU that costs less than a cache's code.
+    The whole prefix is decoded again at every step: for two decoder layers on a GPU a cache is not worth its code.
     """
     memory = model.encode(source, lengths)
     target = torch.full((len(source), 1), BOS, device=source.device)

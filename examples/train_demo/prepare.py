@@ -26,7 +26,7 @@ from sacremoses import MosesPunctNormalizer, MosesTokenizer
 LANGUAGES = ("en", "de")
 KINDS = ("sent", "short", "dict")
 MIN_SCORE = {"sent": 0.3, "short": 0.3, "dict": 0.2}
-"""Alignment scores below these are mostly free translations; scores are coarse for short strings, hence the low bars."""
+"""Alignment scores below these are mostly free translations; the bars are low because short strings score coarsely."""
 MAX_TOKENS = 127
 """Longest side, without start and end tokens."""
 MAX_CHARACTERS = 1200

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from batches import BOS, EOS, PAD
 from torch import Tensor
 from torch.nn import functional
 
+from batches import BOS, EOS, PAD
 from nmt_trt.models.config import (
     GenerationDefaults,
     SourceTokens,

@@ -1,4 +1,6 @@
-"""Train the demo model on one GPU within a number of minutes; the learning rate always ends annealed.
+"""Train the demo model on one GPU within a number of minutes; the clock drives the learning rate.
+
+A run may be cut into stages: --end-fraction stops within the schedule, and --resume goes on from there.
 
 Writes into --out: log.txt, config.json, dev.hyp.de and the averaged weights as ema-*.safetensors (fp16, small files);
 the state to resume from goes to --state.
@@ -14,14 +16,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from batches import Batch, Sampler, load_buckets
-from evaluate import Evaluator
-from recipe import agreement_loss, demo_config, learning_rate, smoothed_loss
 from safetensors.torch import save_file
 from sentencepiece import SentencePieceProcessor
 from torch import Tensor
 
+from batches import Batch, Sampler, load_buckets
+from evaluate import Evaluator
 from nmt_trt.models.transformer import DropoutRates, Transformer
+from recipe import agreement_loss, demo_config, learning_rate, smoothed_loss
 
 PART_BYTES = 15_000_000
 EVALUATION_SECONDS = 180.0
@@ -42,7 +44,7 @@ class Log:
         self._file.flush()
 
 
-def make_optimizer(model: Transformer, device: torch.device) -> torch.optim.AdamW:
+def make_optimizer(model: Transformer) -> torch.optim.AdamW:
     """AdamW with weight decay on the projections only."""
     projections = [p for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embedding" in name]
@@ -51,7 +53,7 @@ def make_optimizer(model: Transformer, device: torch.device) -> torch.optim.Adam
         lr=0.0,
         betas=(0.9, 0.98),
         eps=1e-9,
-        fused=device.type == "cuda",
+        fused=True,
     )
 
 
@@ -62,8 +64,9 @@ class Trainer:
         self.model, self.device, self.options = model.train(), device, options
         self.average = Transformer(model.config).to(device).eval().requires_grad_(False)
         self.average.load_state_dict(model.state_dict())
-        self.optimizer = make_optimizer(model, device)
+        self.optimizer = make_optimizer(model)
         self.steps = 0
+        self.skipped = torch.zeros((), device=device)
         self._loss = smoothed_loss
         self._agreement = agreement_loss
         if options.compile:
@@ -87,12 +90,18 @@ class Trainer:
         return smoothed, smoothed.detach()
 
     def step(self, batch: Batch, rate: float) -> Tensor:
-        """Update the weights and their average; returns the loss, not synchronised."""
+        """Update the weights and their average; returns the loss, not synchronised.
+
+        An update whose loss or gradient is not finite is skipped, and counted in `skipped`.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         objective, reported = self.loss(batch)
-        objective.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.autograd.backward(objective)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        bad = (~(norm + objective.detach()).isfinite()).float()
+        self.skipped += bad
+        self.optimizer.found_inf = bad  # type: ignore[attr-defined]  # fused: skips the update without waiting for it
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.steps += 1
@@ -100,6 +109,12 @@ class Trainer:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         return reported
+
+    def check(self) -> None:
+        """Raise FloatingPointError when the running average holds a value that is not finite; synchronises."""
+        finite = torch.stack([parameter.isfinite().all() for parameter in self.average.parameters()])
+        if not bool(finite.all()):
+            raise FloatingPointError(f"expected finite averaged weights, found others at step {self.steps}")
 
     def save_state(self, path: Path, fraction: float) -> None:
         """Write everything that --resume needs."""
@@ -147,13 +162,15 @@ class Schedule:
 def warm_up(trainer: Trainer, sampler: Sampler) -> None:
     """Compile and autotune for every width, so that the schedule starts at full speed; weights are left alone."""
     for batch in sampler.one_of_each():
-        trainer.loss(batch)[0].backward()
+        torch.autograd.backward(trainer.loss(batch)[0])
     trainer.optimizer.zero_grad(set_to_none=True)
     if trainer.device.type == "cuda":
         torch.cuda.synchronize()
 
 
-def train(trainer: Trainer, batches: Iterator[Batch], schedule: Schedule, log: Log, evaluator: Evaluator | None) -> None:
+def train(
+    trainer: Trainer, batches: Iterator[Batch], schedule: Schedule, log: Log, evaluator: Evaluator | None
+) -> None:
     """Step until the schedule is over; log, and evaluate the average now and then."""
     window, tokens, losses = time.monotonic(), 0, []
     evaluated = time.monotonic()
@@ -163,11 +180,12 @@ def train(trainer: Trainer, batches: Iterator[Batch], schedule: Schedule, log: L
         losses.append(trainer.step(batch, rate))
         tokens += batch.tokens
         if time.monotonic() - window >= LOG_SECONDS:
-            loss = torch.stack(losses).mean().item()
+            trainer.check()
+            loss = torch.stack(losses).nanmean().item()
             speed = tokens / (time.monotonic() - window)
             log(
-                f"step {trainer.steps} at {schedule.fraction():.3f} rate {rate:.2e} "
-                f"loss {loss:.4f} {speed:.0f} tokens/s"
+                f"step {trainer.steps} at {schedule.fraction():.3f} rate {rate:.2e} loss {loss:.4f} "
+                f"{speed:.0f} tokens/s, {trainer.skipped:.0f} updates skipped"
             )
             window, tokens, losses = time.monotonic(), 0, []
         if evaluator is not None and time.monotonic() - evaluated >= EVALUATION_SECONDS:
@@ -200,7 +218,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, help="where to keep the resume state (default: OUT/last.pt)")
     parser.add_argument("--resume", type=Path, help="state of an earlier stage")
     parser.add_argument("--minutes", type=float, required=True, help="end of training, from the start of the script")
-    parser.add_argument("--start-fraction", type=float, help="where in the schedule to start (default: as resumed, or 0)")
+    parser.add_argument(
+        "--start-fraction", type=float, help="where in the schedule to start (default: as resumed, or 0)"
+    )
     parser.add_argument("--end-fraction", type=float, default=1.0, help="where in the schedule to stop")
     parser.add_argument("--hidden", type=int, default=320)
     parser.add_argument("--heads", type=int, default=5)
@@ -243,7 +263,10 @@ def main() -> None:
     begin = begin if options.start_fraction is None else options.start_fraction
     parameters = sum(p.numel() for p in trainer.model.parameters())
     sampler = Sampler(
-        load_buckets(options.data / "tokens.npz", device), options.batch_tokens, options.weights, options.seed + trainer.steps
+        load_buckets(options.data / "tokens.npz", device),
+        options.batch_tokens,
+        options.weights,
+        options.seed + trainer.steps,
     )
     evaluator = None if options.benchmark else Evaluator(options.data, device)
     log(f"{parameters} parameters, torch {torch.__version__}, {vars(options)}")
@@ -251,6 +274,7 @@ def main() -> None:
     log("warm")
     schedule = Schedule(begin, options.end_fraction, log.start + 60 * options.minutes)
     train(trainer, iter(sampler), schedule, log, evaluator)
+    trainer.check()
     if evaluator is None:
         return
     trainer.save_state(options.state or options.out / "last.pt", options.end_fraction)

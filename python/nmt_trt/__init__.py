@@ -30,13 +30,25 @@ __all__ = [
 _demo: Model | None = None
 
 
-def load(directory: str | Path | None = None, *, backend: str = "auto", threads: int | None = None) -> Model:
+def load(
+    directory: str | Path | None = None,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    source_language: str | None = None,
+    target_language: str | None = None,
+) -> Model:
     """Open a model directory, or the bundled English-German demo model when none is given.
 
-    Raises:
-        ModelDirectoryError, BackendError, UsageError: see Model.
+    Args and errors: see Model.
     """
-    return Model(demo_directory() if directory is None else directory, backend=backend, threads=threads)
+    return Model(
+        demo_directory() if directory is None else directory,
+        backend=backend,
+        threads=threads,
+        source_language=source_language,
+        target_language=target_language,
+    )
 
 
 def generate(

@@ -1,13 +1,17 @@
 """The C++ core; the docstrings are those of the compiled module."""
 
-from typing import Literal
+from typing import Literal, Never, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
 
-class Hypothesis:
+@type_check_only
+class _BoundType(type): ...
+
+class Hypothesis(metaclass=_BoundType):
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
     @property
     def tokens(self) -> NDArray[np.int32]: ...
     @property
@@ -15,7 +19,7 @@ class Hypothesis:
     @property
     def log_prob(self) -> float: ...
 
-class BeamSearch:
+class BeamSearch(metaclass=_BoundType):
     def __init__(
         self,
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from nmt_trt.errors import UsageError
@@ -11,9 +12,20 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.nemo import import_nemo
 
 
-def build(
-    checkpoint: str | Path, directory: str | Path, *, overwrite: bool = False, precision: str = "fp32"
-) -> TransformerConfig:
+@dataclass(frozen=True)
+class Built:
+    """What was built.
+
+    Attributes:
+        config: the model's configuration.
+        notes: what the importer decided where the archive left it open.
+    """
+
+    config: TransformerConfig
+    notes: tuple[str, ...]
+
+
+def build(checkpoint: str | Path, directory: str | Path, *, overwrite: bool = False, precision: str = "fp32") -> Built:
     """Import a NeMo archive and write a model directory with its ONNX graphs.
 
     Args:
@@ -38,4 +50,4 @@ def build(
         precision=PRECISIONS[precision],
         overwrite=overwrite,
     )
-    return imported.config
+    return Built(imported.config, tuple(imported.notes))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from importlib import resources
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -23,22 +22,25 @@ def demo_archive() -> Path:
     Raises:
         ModelDirectoryError: the installation lacks it.
     """
-    path = Path(str(resources.files("nmt_trt") / "data" / ARCHIVE))
+    path = Path(__file__).parent / "data" / ARCHIVE
     if not path.is_file():
         raise ModelDirectoryError(f"{path}: the demo model is not part of this installation")
     return path
 
 
-def demo_directory() -> Path:
-    """The demo model's directory in the user's cache, made on first use.
+def cache_folder() -> Path:
+    """Where the package keeps what it can make again; NMT_TRT_CACHE names another place."""
+    return Path(os.environ.get("NMT_TRT_CACHE") or user_cache_path("nmt_trt"))
 
-    NMT_TRT_CACHE names another cache folder. The directory's name holds the hash of the archive and the package's
-    version, so that a new one is made when either changes.
+
+def demo_directory() -> Path:
+    """The demo model's directory in the cache folder, made on first use.
+
+    Its name holds the hash of the archive and the package's version, so that a new one is made when either changes.
     """
     archive = demo_archive()
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("NMT_TRT_CACHE") or user_cache_path("nmt_trt"))
-    directory = cache / f"demo-en-de-{digest}-{__version__}"
+    directory = cache_folder() / f"demo-en-de-{digest}-{__version__}"
     if not (directory / CONFIG_FILE).is_file():
         try:
             build(archive, directory)

@@ -12,12 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-
-from platformdirs import user_cache_path
 
 from nmt_trt._core import __version__
-from nmt_trt.demo import demo_archive
+from nmt_trt.demo import cache_folder, demo_archive
 from nmt_trt.errors import Error
 
 REINSTALL = "pip install --force-reinstall nmt_trt"
@@ -172,7 +169,7 @@ def _demo_model() -> Check:
 
 
 def _cache() -> Check:
-    folder = Path(os.environ.get("NMT_TRT_CACHE") or user_cache_path("nmt_trt"))
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

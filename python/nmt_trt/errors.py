@@ -11,6 +11,32 @@ class UsageError(Error, ValueError):
     """An argument or an option that cannot be used; says what was expected and what was given."""
 
 
+class SourceError(UsageError):
+    """One source of a batch cannot be used.
+
+    Attributes:
+        index: its place in the batch, from 0.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, index: int, problem: str, *, name: str = "src_ids") -> None:
+        super().__init__(f"{name}[{index}] {problem}")
+        self.index = index
+        self.problem = problem
+
+
+class LineError(Error):
+    """One line of an input cannot be used.
+
+    Attributes:
+        line: its number, the first being 1.
+    """
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(f"line {line}: {problem}")
+        self.line = line
+
+
 class ArchiveError(Error):
     """A checkpoint archive that is damaged, hostile or not what it claims to be."""
 

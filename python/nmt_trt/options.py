@@ -60,9 +60,7 @@ class GenerationOptions:
         if self.policy not in get_args(Policy):
             raise UsageError(f"policy must be one of {', '.join(get_args(Policy))}; given {self.policy!r}")
         if self.deterministic and self.policy == "nemo":
-            raise UsageError(
-                "deterministic=True contradicts policy='nemo', whose results depend on the batch by design"
-            )
+            raise UsageError("deterministic=True contradicts policy='nemo', whose results depend on the batch")
 
     def resolve(self, config: TransformerConfig) -> ResolvedOptions:
         """Fill what was left open from the model's defaults and check the whole.

@@ -10,7 +10,7 @@ namespace {
 
 using namespace testing;
 
-constexpr float kNo = -10000.0F;
+constexpr float kOff = -10000.0F;
 
 std::vector<float> bias_of(const BeamSearch& search, int32_t slots, int32_t prefix_slots,
                            const int32_t* prefix_lengths = nullptr) {
@@ -38,25 +38,25 @@ BeamSearch two_steps(PolicyKind policy, std::vector<int32_t> max_lengths) {
 TEST(SelfBias, SeesThePrefixTheAncestorsAndItself) {
   const auto search = two_steps(PolicyKind::kGnmt, {9});
   ASSERT_EQ(ancestry_of(search), (Ids{1, 0, 1, 1}));
-  EXPECT_EQ(bias_of(search, 6, 1), (std::vector<float>{0, kNo, 0, 0, kNo, kNo,  //
-                                                       0, kNo, 0, kNo, 0, kNo}));
-  EXPECT_EQ(bias_of(search, 4, 0), (std::vector<float>{kNo, 0, 0, kNo,  //
-                                                       kNo, 0, kNo, 0}));
+  EXPECT_EQ(bias_of(search, 6, 1), (std::vector<float>{0, kOff, 0, 0, kOff, kOff,  //
+                                                       0, kOff, 0, kOff, 0, kOff}));
+  EXPECT_EQ(bias_of(search, 4, 0), (std::vector<float>{kOff, 0, 0, kOff,  //
+                                                       kOff, 0, kOff, 0}));
 }
 
 TEST(SelfBias, ReadsThePrefixLengthOfEachRow) {
   const auto search = two_steps(PolicyKind::kGnmt, {9, 9});
   const std::vector<int32_t> lengths{2, 1};
-  EXPECT_EQ(bias_of(search, 6, 2, lengths.data()), (std::vector<float>{0, 0,   kNo, 0, 0,   kNo,  //
-                                                                       0, 0,   kNo, 0, kNo, 0,    //
-                                                                       0, kNo, kNo, 0, 0,   kNo,  //
-                                                                       0, kNo, kNo, 0, kNo, 0}));
+  EXPECT_EQ(bias_of(search, 6, 2, lengths.data()), (std::vector<float>{0, 0,    kOff, 0, 0,    kOff,  //
+                                                                       0, 0,    kOff, 0, kOff, 0,     //
+                                                                       0, kOff, kOff, 0, 0,    kOff,  //
+                                                                       0, kOff, kOff, 0, kOff, 0}));
 }
 
 TEST(SelfBias, WithALeakSeesTheStartTokenOfItsRootOnly) {
   const auto search = two_steps(PolicyKind::kNemo, {9, 9});
   ASSERT_TRUE(search.leaks());
-  const std::vector<float> row{kNo, 0, kNo, 0, 0, kNo, kNo, 0, kNo, 0, kNo, 0};
+  const std::vector<float> row{kOff, 0, kOff, 0, 0, kOff, kOff, 0, kOff, 0, kOff, 0};
   const auto bias = bias_of(search, 6, 2);
   EXPECT_EQ(std::vector<float>(bias.begin(), bias.begin() + 12), row);
   EXPECT_EQ(std::vector<float>(bias.begin() + 12, bias.end()), row);
@@ -65,15 +65,15 @@ TEST(SelfBias, WithALeakSeesTheStartTokenOfItsRootOnly) {
 TEST(SelfBias, APadQueryOfNemoIsMaskedOnTop) {
   BeamSearch search(scenario(PolicyKind::kNemo, 2, 0.0F, {9}));
   search.start(Logits().row({{kPad, 0.6}, {kWordA, 0.4}}).data());
-  EXPECT_EQ(bias_of(search, 4, 1), (std::vector<float>{kNo, kNo, 2 * kNo, 2 * kNo,  //
-                                                       0, kNo, 0, kNo}));
+  EXPECT_EQ(bias_of(search, 4, 1), (std::vector<float>{kOff, kOff, 2 * kOff, 2 * kOff,  //
+                                                       0, kOff, 0, kOff}));
 }
 
 TEST(SelfBias, APadQueryOfGnmtIsNotSpecial) {
   BeamSearch search(scenario(PolicyKind::kGnmt, 2, 0.0F, {9}));
   search.start(Logits().row({{kWordA, 1.0}}).data());
   ASSERT_EQ(tokens_of(search), (Ids{kWordA, kPad}));
-  EXPECT_EQ(bias_of(search, 3, 1), (std::vector<float>{0, 0, kNo, 0, kNo, 0}));
+  EXPECT_EQ(bias_of(search, 3, 1), (std::vector<float>{0, 0, kOff, 0, kOff, 0}));
 }
 
 TEST(SelfBias, RefusesWhatDoesNotFit) {

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nmt_trt.build import build as build_model
-from nmt_trt.cli.console import working
+from nmt_trt.cli.console import notice, working
 from nmt_trt.cli.facts import aligned, model_facts
 from nmt_trt.inspection import inspect_path
 
@@ -38,11 +38,9 @@ def build(
     """
     started = time.perf_counter()
     with working(f"building {model_dir}", quiet=quiet):
-        build_model(checkpoint, model_dir, overwrite=force, precision=precision)
+        built = build_model(checkpoint, model_dir, overwrite=force, precision=precision)
+    for note in built.notes:
+        notice(f"note: {note}", quiet=quiet)
     if not quiet:
-        print(
-            aligned(
-                {**model_facts(inspect_path(model_dir)), "time": f"{time.perf_counter() - started:.1f} s"}
-            )
-        )
+        print(aligned({**model_facts(inspect_path(model_dir)), "time": f"{time.perf_counter() - started:.1f} s"}))
         print(f"\ntranslate with: nmt-trt translate {model_dir} < input.txt > output.txt")

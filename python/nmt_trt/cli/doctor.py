@@ -40,9 +40,7 @@ def _show(checks: list[Check], working: bool) -> None:
         console.print(line, soft_wrap=True)
         if check.fix is not None:
             console.print(Text(f"{'':<{width + 11}}mend it with: {check.fix}", style="cyan"), soft_wrap=True)
-    verdict = (
-        "Translation works." if working else "Translation does not work yet: mend what is missing above."
-    )
+    verdict = "Translation works." if working else "Translation does not work yet: mend what is missing above."
     console.print(Text(f"\n{verdict}", style="green" if working else "red"))
 
 

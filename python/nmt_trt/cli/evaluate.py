@@ -17,22 +17,18 @@ from nmt_trt.cli.console import counting, print_timings, stage_seconds
 from nmt_trt.cli.files import open_input, open_output, read_lines
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags
 from nmt_trt.cli.session import open_model
-from nmt_trt.errors import Error, MissingDependencyError, UsageError
+from nmt_trt.errors import Error, LineError, MissingDependencyError, UsageError
 from nmt_trt.results import Timings
-from nmt_trt.runtime.stream import LineError, translate_stream
+from nmt_trt.runtime.stream import translate_stream
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
 
-Source = Annotated[
-    Path, typer.Option("--source", metavar="FILE", help="Text to translate, one sentence a line.")
-]
+Source = Annotated[Path, typer.Option("--source", metavar="FILE", help="Text to translate, one sentence a line.")]
 Reference = Annotated[
     Path, typer.Option("--reference", metavar="FILE", help="Its translation by people, line by line.")
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also keep the translations.")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also keep the translations.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

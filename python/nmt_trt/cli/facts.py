@@ -17,8 +17,7 @@ def model_facts(found: Inspection) -> dict[str, str]:
         "encoder": _stack(config.encoder),
         "decoder": _stack(config.decoder),
         "vocabulary": _both(f"{config.encoder.vocab_size:,}", f"{config.decoder.vocab_size:,}"),
-        "longest input": _both(f"{config.encoder.max_positions:,}", f"{config.decoder.max_positions:,}")
-        + " tokens",
+        "longest input": _both(f"{config.encoder.max_positions:,}", f"{config.decoder.max_positions:,}") + " tokens",
         "parameters": f"{found.parameters:,}{_sharing(config)}",
         "source tokens": _source_tokens(config),
         "target tokens": _target_tokens(config),

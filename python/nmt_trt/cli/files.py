@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from nmt_trt.runtime.stream import LineError
+from nmt_trt.errors import LineError
 
 MAX_LINE_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -48,9 +48,7 @@ def read_lines(stream: BinaryIO) -> Iterator[str]:
             line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
         except UnicodeDecodeError as error:
             byte = raw[error.start]
-            raise LineError(
-                number, f"not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}"
-            ) from error
+            raise LineError(number, f"not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}") from error
         yield line
 
 

@@ -12,7 +12,8 @@ from nmt_trt import Model
 from nmt_trt.cli.answers import generation_json, generation_text
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags
 from nmt_trt.cli.streaming import answer_stream
-from nmt_trt.runtime.stream import Generated, LineError, generate_windows
+from nmt_trt.errors import LineError
+from nmt_trt.runtime.stream import Generated, generate_windows
 
 AsJson = Annotated[
     bool,

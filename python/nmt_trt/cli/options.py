@@ -51,13 +51,11 @@ class StreamFlags:
     ] = DEFAULT_WINDOW
     num_hypotheses: Annotated[
         int,
-        typer.Option(
-            help="Hypotheses returned a sentence; more than 1 needs --json.", rich_help_panel=_SEARCH
-        ),
+        typer.Option(help="Hypotheses returned a sentence; more than 1 needs --json.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.num_hypotheses
-    timings: Annotated[
-        bool, typer.Option("--timings", help="Print the time of each stage to stderr at the end.")
-    ] = False
+    timings: Annotated[bool, typer.Option("--timings", help="Print the time of each stage to stderr at the end.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +101,12 @@ class SearchFlags:
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy
-    batch_size: Annotated[
-        int, typer.Option(help="Sentences searched together, at most.", rich_help_panel=_SEARCH)
-    ] = GenerationOptions.batch_size
+    batch_size: Annotated[int, typer.Option(help="Sentences searched together, at most.", rich_help_panel=_SEARCH)] = (
+        GenerationOptions.batch_size
+    )
     deterministic: Annotated[
         bool,
-        typer.Option(
-            help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH
-        ),
+        typer.Option(help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.deterministic
 
     def keywords(self, **more: Any) -> dict[str, Any]:
@@ -124,13 +120,27 @@ class RuntimeFlags:
 
     backend: Annotated[
         BackendName,
-        typer.Option(
-            help="What runs the model; auto takes the fastest that works here.", rich_help_panel=_RUNTIME
-        ),
+        typer.Option(help="What runs the model; auto takes the fastest that works here.", rich_help_panel=_RUNTIME),
     ] = "auto"
     threads: Annotated[
         int | None,
         typer.Option(min=1, help="CPU threads.", show_default="one a core", rich_help_panel=_RUNTIME),
+    ] = None
+    source_language: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a multilingual model, the language to translate from.",
+            show_default="the model's",
+            rich_help_panel=_RUNTIME,
+        ),
+    ] = None
+    target_language: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a multilingual model, the language to translate to.",
+            show_default="the model's",
+            rich_help_panel=_RUNTIME,
+        ),
     ] = None
     quiet: Annotated[
         bool,

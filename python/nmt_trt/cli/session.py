@@ -21,7 +21,13 @@ def open_model(directory: Path | None, options: Mapping[str, Any], runtime: Runt
     """
     chosen = make_options(**options)
     with working("loading the model", quiet=runtime.quiet):
-        model = load(directory, backend=runtime.backend, threads=runtime.threads)
+        model = load(
+            directory,
+            backend=runtime.backend,
+            threads=runtime.threads,
+            source_language=runtime.source_language,
+            target_language=runtime.target_language,
+        )
     chosen.resolve(model.config)
     notice(f"backend: {model.backend}", quiet=runtime.quiet)
     return model

@@ -80,7 +80,10 @@ def _decoder_body(
     self_bias: str,
     cache: Callable[[int, str, str], tuple[str, str]],
 ) -> str:
-    """Embedding and layers -> float32 [rows, hidden]; `cache` stores new keys and values and returns those to attend to."""
+    """Embedding and layers -> float32 [rows, hidden].
+
+    `cache(layer, key, value)` stores new keys and values and returns those to attend to.
+    """
     stack, epsilon = config.decoder, config.norm_epsilon
     batch_and_time = g.op("Shape", token)
     cross_bias = g.input("cross_bias", TensorProto.FLOAT, ["B", 1, 1, "S"])

@@ -62,8 +62,10 @@ def import_nemo(path: str | Path, limits: Limits | None = None) -> ImportedModel
         try:
             return _import(archive)
         except (ArchiveError, UnsupportedModelError) as error:
-            named = str(error).startswith(f"{archive.path.name}: ")
-            raise error if named else type(error)(f"{archive.path.name}: {error}") from error
+            prefix = f"{archive.path.name}: "
+            if str(error).startswith(prefix):
+                raise
+            raise type(error)(prefix + str(error)) from error
 
 
 def _import(archive: Archive) -> ImportedModel:

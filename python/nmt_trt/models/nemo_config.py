@@ -183,6 +183,8 @@ def _parse(top: _Section) -> NemoConfig:
         top.unsupported(f"target is {target!r}; only MTEncDecModel is supported")
     if not top.section("head", optional=True).flag("log_softmax", True):
         top.unsupported("head.log_softmax is false")
+    if piece := top.text("sentencepiece_model"):
+        top.unsupported(f"sentencepiece_model is {piece!r}, a second tokenizer of the first release candidate")
     version = top.text("nemo_version")
     source, several_sources, targets, several_targets = _languages(top)
     tokenizers = (top.section("encoder_tokenizer"), top.section("decoder_tokenizer"))

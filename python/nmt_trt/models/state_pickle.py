@@ -8,6 +8,7 @@ standard library's pickletools.
 
 from __future__ import annotations
 
+import io
 import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,15 +99,23 @@ class _Machine:
         self.memo: dict[int, object] = {}
 
     def run(self, data: bytes) -> object:
-        for opcode, argument, _ in pickletools.genops(data):
+        program = io.BytesIO(data)
+        while code := program.read(1):
+            opcode = _OPCODES.get(code)
+            if opcode is None:
+                raise ValueError(f"the byte {code!r} is no opcode")
+            if opcode.name not in _KNOWN:
+                raise ArchiveError(f"the pickle uses the opcode {opcode.name}, which no state dict needs")
             if opcode.name == "STOP":
                 return self.stack.pop()
+            if opcode.name == "GLOBAL":  # pickletools would undo escapes, which pickle itself does not
+                self.push_global(_line(program), _line(program))
+                continue
+            argument = None if opcode.arg is None else opcode.arg.reader(program)
             if opcode.name in _PUSH_ARGUMENT:
                 self.stack.append(argument)
             elif opcode.name in _HANDLERS:
                 _HANDLERS[opcode.name](self, argument)
-            elif opcode.name != "PROTO":
-                raise ArchiveError(f"the pickle uses the opcode {opcode.name}, which no state dict needs")
         raise ValueError("no STOP opcode")
 
     def pop_to_mark(self) -> list[object]:
@@ -119,8 +128,8 @@ class _Machine:
         del self.stack[place:]
         return items
 
-    def push_global(self, argument: object) -> None:
-        name = Global(*str(argument).split(" ", 1))
+    def push_global(self, module: str, attribute: str) -> None:
+        name = Global(module, attribute)
         if name not in _ALLOWED:
             raise ArchiveError(f"the pickle refers to {name.module}.{name.name}, which no state dict needs")
         self.stack.append(name)
@@ -184,6 +193,13 @@ def _tensor(storage: object, offset: object, shape: object, strides: object) -> 
     return TensorRecord(_checked(storage, StorageRecord, "a storage"), _integer(offset), sizes, steps)
 
 
+def _line(program: io.BytesIO) -> str:
+    line = program.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a name without an end")
+    return line[:-1].decode("utf-8")
+
+
 def _checked(value: object, kind: type[_T], what: str) -> _T:
     if not isinstance(value, kind):
         raise TypeError(f"expected {what}; found {_describe(value)}")
@@ -227,8 +243,9 @@ _HANDLERS: dict[str, Callable[[_Machine, object], None]] = {
     "LONG_BINPUT": _Machine.put,
     "BINGET": _Machine.get,
     "LONG_BINGET": _Machine.get,
-    "GLOBAL": _Machine.push_global,
     "BINPERSID": lambda machine, _: machine.persistent_id(),
     "REDUCE": lambda machine, _: machine.reduce(),
     "BUILD": lambda machine, _: machine.build(),
 }
+_KNOWN = {"PROTO", "GLOBAL", "STOP", *_PUSH_ARGUMENT, *_HANDLERS}
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nmt_trt.errors import UsageError
+from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 
 SourceIds = npt.NDArray[Any] | Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]] | Any
@@ -21,8 +21,9 @@ def source_rows(src_ids: SourceIds, config: TransformerConfig) -> list[Row]:
     """The sentences of a batch as int32 arrays without padding.
 
     Raises:
-        UsageError: not two-dimensional, not integers, an id outside the vocabulary, an empty sentence, padding inside
-            a sentence, or a sentence longer than the encoder's positions.
+        SourceError: a sentence that is not a row of integers, is empty, has padding inside, has an id outside the
+            vocabulary, or is longer than the encoder's positions.
+        UsageError: not a batch at all.
     """
     return [_checked_row(index, row, config) for index, row in enumerate(_split_rows(src_ids))]
 
@@ -51,23 +52,22 @@ def _as_array(values: Any) -> npt.NDArray[Any]:
 
 
 def _checked_row(index: int, row: npt.NDArray[Any], config: TransformerConfig) -> Row:
-    where = f"src_ids[{index}]"
     if row.ndim != 1:
-        raise UsageError(f"{where} must be a row of token ids; given shape {row.shape}")
+        raise SourceError(index, f"must be a row of token ids; given shape {row.shape}")
     if row.dtype.kind not in "iu":
-        raise UsageError(f"{where} must hold integers; given {row.dtype}")
+        raise SourceError(index, f"must hold integers; given {row.dtype}")
     pad, vocabulary = config.source_tokens.pad, config.encoder.vocab_size
     kept = np.flatnonzero(row != pad)
     if kept.size == 0:
-        raise UsageError(f"{where} is empty; a source holds at least one token that is not padding ({pad})")
+        raise SourceError(index, f"is empty; a source holds at least one token that is not padding ({pad})")
     trimmed = row[: kept[-1] + 1]
     if kept.size != trimmed.size:
-        raise UsageError(f"{where} has padding ({pad}) before its end; sources must be padded on the right")
+        raise SourceError(index, f"has padding ({pad}) before its end; sources must be padded on the right")
     low, high = int(trimmed.min()), int(trimmed.max())
     if low < 0 or high >= vocabulary:
-        raise UsageError(f"{where} has an id outside 0..{vocabulary - 1}: {low if low < 0 else high}")
+        raise SourceError(index, f"has an id outside 0..{vocabulary - 1}: {low if low < 0 else high}")
     if trimmed.size > config.encoder.max_positions:
-        raise UsageError(f"{where} has {trimmed.size} tokens; the model's limit is {config.encoder.max_positions}")
+        raise SourceError(index, f"has {trimmed.size} tokens; the model's limit is {config.encoder.max_positions}")
     return trimmed.astype(np.int32)
 
 

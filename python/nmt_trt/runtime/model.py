@@ -10,7 +10,7 @@ from typing import Unpack, overload
 
 import numpy as np
 
-from nmt_trt.errors import UsageError
+from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.model_directory import read_config, read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import GenerationKeywords, ResolvedOptions, make_options
@@ -32,13 +32,23 @@ class Model:
         directory: where it was loaded from.
     """
 
-    def __init__(self, directory: str | Path, *, backend: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+        source_language: str | None = None,
+        target_language: str | None = None,
+    ) -> None:
         """Open a model directory.
 
         Args:
             directory: what `nmt-trt build` made.
             backend: auto, tensorrt, tensorrt-rtx or onnxruntime.
             threads: CPU threads to use; the number of cores by default.
+            source_language, target_language: for a multilingual model, which of its languages to translate; for any
+                other, text rules to use in place of its own languages' ("ignore": none).
 
         Raises:
             ModelDirectoryError: the directory is not a complete model.
@@ -51,7 +61,9 @@ class Model:
         self.config: TransformerConfig = read_config(self.directory)
         self._backend: Backend = open_backend(backend, self.directory, self.config, threads)
         files = read_tokenizer_files(self.directory, self.config)
-        self._text = TextPipeline(self.config, files) if self.config.text is not None else None
+        self._text = None
+        if self.config.text is not None:
+            self._text = TextPipeline(self.config, files).with_languages(source_language, target_language)
         self._lock = threading.Lock()
 
     @property
@@ -108,7 +120,10 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         started = time.perf_counter()
         filled = [index for index, text in enumerate(texts) if text.strip()]
-        rows = source_rows([self._text.encode(texts[index]) for index in filled], self.config)
+        try:
+            rows = source_rows([self._text.encode(texts[index]) for index in filled], self.config)
+        except SourceError as error:
+            raise SourceError(filled[error.index], error.problem, name="texts") from error
         preprocess = time.perf_counter() - started
         result = self._generate(rows, resolved, progress)
         started = time.perf_counter()

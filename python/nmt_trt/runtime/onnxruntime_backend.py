@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from nmt_trt import _core
-from nmt_trt.errors import BackendError
+from nmt_trt.errors import BackendError, Error
 from nmt_trt.model_directory import graph_file
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
@@ -42,6 +42,14 @@ class OnnxRuntimeBackend:
 
     def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`."""
+        try:
+            return self._search(rows, options, timings)
+        except Error:
+            raise
+        except Exception as error:  # ONNX Runtime's own errors share no base class
+            raise BackendError(f"ONNX Runtime failed on a batch of {len(rows)} sentences: {error}") from error
+
+    def _search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
         started = time.perf_counter()
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
         outputs = self._encoder.run(self._encoder_outputs, {"input_ids": ids, "input_length": lengths})

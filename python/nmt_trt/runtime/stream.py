@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
-from nmt_trt.errors import Error, UsageError
-from nmt_trt.options import make_options
+from nmt_trt.errors import Error, LineError, SourceError, UsageError
+from nmt_trt.options import GenerationKeywords, make_options
 from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.model import Model, Progress
 
@@ -20,18 +20,6 @@ Item = TypeVar("Item", str, Sequence[int])
 Answer = TypeVar("Answer")
 Generated = tuple[Sequence[int], list[Hypothesis]]
 """Source ids and their hypotheses, best first."""
-
-
-class LineError(Error):
-    """One line of an input cannot be used.
-
-    Attributes:
-        line: its number, the first being 1.
-    """
-
-    def __init__(self, line: int, problem: str) -> None:
-        super().__init__(f"line {line}: {problem}")
-        self.line = line
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,7 @@ def translate_stream(
     window: int = DEFAULT_WINDOW,
     timings: Timings | None = None,
     progress: Progress | None = None,
-    **options: object,
+    **options: Unpack[GenerationKeywords],
 ) -> Iterator[Translation]:
     """Translate lines lazily and in order, holding no more than one window of them.
 
@@ -87,7 +75,7 @@ def translate_windows(
     window: int = DEFAULT_WINDOW,
     timings: Timings | None = None,
     progress: Progress | None = None,
-    **options: object,
+    **options: Unpack[GenerationKeywords],
 ) -> Iterator[list[Translation]]:
     """`translate_stream` with what is translated together kept together, for writers that flush after each window."""
     if model.config.text is None:
@@ -108,7 +96,7 @@ def generate_windows(
     window: int = DEFAULT_WINDOW,
     timings: Timings | None = None,
     progress: Progress | None = None,
-    **options: object,
+    **options: Unpack[GenerationKeywords],
 ) -> Iterator[list[Generated]]:
     """`Model.generate` on an input of any length, in order, a window at a time.
 
@@ -130,11 +118,11 @@ def _run(
     items: Iterable[Item],
     window: int,
     run: Callable[[Sequence[Item]], list[Answer]],
-    options: dict[str, object],
+    options: GenerationKeywords,
 ) -> Iterator[list[Answer]]:
     if window < 1:
         raise UsageError(f"window must be at least 1; given {window}")
-    make_options(**options).resolve(model.config)  # from here on a UsageError is about an item
+    make_options(**options).resolve(model.config)
     return _answers(items, window, run)
 
 
@@ -143,7 +131,7 @@ def _answers(
 ) -> Iterator[list[Answer]]:
     line = 1
     for gathered in _windows(items, window):
-        yield from _narrowing(gathered, line, run)
+        yield from _answered(gathered, line, run)
         line += len(gathered)
         del gathered  # or two windows would be held while the next is read
 
@@ -173,24 +161,20 @@ def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
         raise failure
 
 
-def _narrowing(
+def _answered(
     items: Sequence[Item], line: int, run: Callable[[Sequence[Item]], list[Answer]]
 ) -> Iterator[list[Answer]]:
     """run(items), or, when one of them is refused, what comes before it and then an error that says which it was.
 
-    A refusal comes before anything is computed, so halving computes nothing twice.
+    A refusal comes before anything is computed, so nothing is computed twice.
     """
     try:
         answers = run(items)
-    except UsageError as error:
-        if len(items) == 1:
-            raise LineError(line, str(error)) from error
-    else:
-        yield answers
-        return
-    middle = len(items) // 2
-    yield from _narrowing(items[:middle], line, run)
-    yield from _narrowing(items[middle:], line + middle, run)
+    except SourceError as error:
+        if error.index:
+            yield run(items[: error.index])
+        raise LineError(line + error.index, error.problem) from error
+    yield answers
 
 
 def _add(total: Timings | None, spent: Timings) -> None:

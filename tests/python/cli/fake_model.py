@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 
 from nmt_trt import GenerationResult, Hypothesis, Model, Timings
-from nmt_trt.errors import UsageError
+from nmt_trt.errors import SourceError
 from nmt_trt.models.config import TextConfig, TokenizerConfig
-from nmt_trt.options import make_options
+from nmt_trt.options import GenerationKeywords, make_options
 from nmt_trt.runtime.inputs import SourceIds
 from nmt_trt.runtime.model import Progress
 from random_models import random_config
@@ -36,32 +37,30 @@ class FakeModel(Model):
         self.directory = Path("fake")
         self.limit = limit
         self.asked: list[list[object]] = []
-        self.options: dict[str, object] = {}
+        self.options: Any = {}
 
     @property
     def backend(self) -> str:
         return "fake backend (for tests)"
 
     def translate_hypotheses(
-        self, texts: Sequence[str], *, progress: Progress | None = None, **options: object
+        self, texts: Sequence[str], *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
         self._check(texts)
         self.options = options
         count = make_options(**options).num_hypotheses
         if progress is not None:
             progress(len(texts))
-        answers = [
-            [(text.upper() + "+" * n, _hypothesis([n, len(text)])) for n in range(count)] for text in texts
-        ]
+        answers = [[(text.upper() + "+" * n, _hypothesis([n, len(text)])) for n in range(count)] for text in texts]
         return answers, Timings(preprocess=1, encoder=2, generator=3, postprocess=4)
 
     def generate(
-        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: object
+        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
     ) -> GenerationResult:
         rows = [list(map(int, row)) for row in src_ids]
+        if [] in rows:
+            raise SourceError(rows.index([]), "is empty")
         self._check(rows)
-        if not all(rows):
-            raise UsageError("src_ids[0] is empty")
         count = make_options(**options).num_hypotheses
         answers = [[_hypothesis([*row[::-1], *[7] * n]) for n in range(count)] for row in rows]
         return GenerationResult(answers, Timings(encoder=2, generator=3))
@@ -69,9 +68,7 @@ class FakeModel(Model):
     def _check(self, inputs: Sequence[Sequence[object]]) -> None:
         for index, given in enumerate(inputs):
             if len(given) > self.limit:
-                raise UsageError(
-                    f"src_ids[{index}] has {len(given)} tokens; the model's limit is {self.limit}"
-                )
+                raise SourceError(index, f"has {len(given)} tokens; the model's limit is {self.limit}")
         self.asked.append(list(inputs))
 
 

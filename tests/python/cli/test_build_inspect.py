@@ -49,9 +49,7 @@ def test_build_fp16_writes_both(run: Run, archive: Path, tmp_path: Path) -> None
     ("content", "arguments", "code"),
     [(b"no archive", [], 1), (None, [], 1), (b"", ["--precision", "int3"], 2)],
 )
-def test_build_errors(
-    run: Run, tmp_path: Path, content: bytes | None, arguments: list[str], code: int
-) -> None:
+def test_build_errors(run: Run, tmp_path: Path, content: bytes | None, arguments: list[str], code: int) -> None:
     archive = tmp_path / "model.nemo"
     if content is not None:
         archive.write_bytes(content)
@@ -63,9 +61,7 @@ def test_build_errors(
 
 
 def test_an_unsupported_model_is_one_line(run: Run, tmp_path: Path) -> None:
-    archive = write_random_nemo(
-        tmp_path / "model.nemo", seed=1, hidden_act="tanh", extra={"head.num_layers": 5}
-    )
+    archive = write_random_nemo(tmp_path / "model.nemo", seed=1, hidden_act="tanh", extra={"head.num_layers": 5})
     result = run("inspect", archive.path)
     assert result.exit_code == 1
     assert result.stderr.startswith("error: ")

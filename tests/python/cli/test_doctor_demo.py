@@ -57,9 +57,7 @@ def test_doctor_when_translating_fails(run: Run, healthy: FakeModel, monkeypatch
     monkeypatch.setattr(nmt_trt, "load", fail)
     result = run("doctor")
     assert result.exit_code == 1
-    assert re.search(
-        r"MISSING +translation +the backend is broken\n +mend it with: pip install", result.stdout
-    )
+    assert re.search(r"MISSING +translation +the backend is broken\n +mend it with: pip install", result.stdout)
 
 
 def test_doctor_when_the_cache_cannot_be_written(
@@ -140,9 +138,7 @@ def test_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"cuDeviceTotalMem_v2": -1}, "the NVIDIA driver has no cuDeviceTotalMem_v2"),
     ],
 )
-def test_a_driver_that_does_not_work(
-    monkeypatch: pytest.MonkeyPatch, failures: dict[str, int], message: str
-) -> None:
+def test_a_driver_that_does_not_work(monkeypatch: pytest.MonkeyPatch, failures: dict[str, int], message: str) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: _Driver(**failures))
     with pytest.raises(OSError, match=message):
         doctor.cuda_devices()

@@ -11,7 +11,7 @@ import pytest
 
 from nmt_trt.cli import files
 from nmt_trt.cli.files import open_output, read_lines
-from nmt_trt.runtime.stream import LineError
+from nmt_trt.errors import LineError
 
 
 @pytest.mark.parametrize(

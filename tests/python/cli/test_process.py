@@ -23,7 +23,7 @@ LONG = bool(os.environ.get("NMT_TRT_TEST_ALL"))
 @contextmanager
 def started(*arguments: object, **streams: int) -> Iterator[subprocess.Popen[bytes]]:
     """A running `nmt-trt`; what is not given in `streams` is a pipe."""
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     command = [*COMMAND, *map(str, arguments)]
     process = subprocess.Popen(command, **{**pipes, **streams})  # type: ignore[call-overload]
     with process:
@@ -159,9 +159,7 @@ def peak_memory(model_dir: Path, text: Path) -> int:
         "import json, resource, subprocess, sys; subprocess.run(json.loads(sys.argv[1]), check=True);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", script, json.dumps(command)], check=True, capture_output=True
-    )
+    done = subprocess.run([sys.executable, "-S", "-c", script, json.dumps(command)], check=True, capture_output=True)
     return int(done.stdout) * 1024
 
 

@@ -85,7 +85,7 @@ def test_a_line_that_is_too_long(run: Run, fake: FakeModel, tmp_path: Path) -> N
     result = run("translate", stdin=text)
     assert result.exit_code == 1
     assert result.stdout_bytes == b"ONE\nTWO\nTHREE\n"
-    assert result.stderr == "error: line 4: src_ids[0] has 8 tokens; the model's limit is 5\n"
+    assert result.stderr == "error: line 4: has 8 tokens; the model's limit is 5\n"
     assert run("translate", "--output", tmp_path / "out", stdin=text).exit_code == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -151,7 +151,7 @@ def test_generate_json(run: Run, fake: FakeModel) -> None:
     ("arguments", "line", "message"),
     [
         ([], b"2 x 3", "expected integers separated by spaces; given '2 x 3'"),
-        ([], b"", "src_ids[0] is empty"),
+        ([], b"", "is empty"),
         ([], b"[1, 2]", "expected integers separated by spaces"),
         (["--json"], b"1 2", "expected a JSON list of integers"),
         (["--json"], b'{"a": 1}', "expected a JSON list of integers"),

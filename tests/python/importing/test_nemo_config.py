@@ -110,6 +110,7 @@ def test_numbers_that_yaml_1_1_reads_as_strings() -> None:
         ),
         ({"decoder_tokenizer.library": "tabular"}, "decoder_tokenizer.library is 'tabular'"),
         ({"head.log_softmax": False}, "head.log_softmax is false"),
+        ({"sentencepiece_model": "ja.model"}, "sentencepiece_model is 'ja.model', a second tokenizer"),
         ({"src_language": ["de"]}, "src_language is a list, but multilingual is false"),
         ({"multilingual": True}, "multilingual is true, but neither"),
         (

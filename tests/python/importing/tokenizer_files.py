@@ -17,7 +17,7 @@ SENTENCES = (
     'He said: "Bring the ladder, the short one, and do not forget the rope!"',
     "Bread, butter, salt and a little patience make a good breakfast.",
     "The engineers measured the bridge twice and still disagreed.",
-    "Der alte Hafen wacht vor der Sonne auf.",
+    "Der alte Hafen wacht mit der Sonne auf.",
     "Zwei Möwen streiten sich um ein Stück Brot bei den Booten.",
     "Niemand hatte den Zitronenbaum seit dem Winter gegossen.",
     "Fährt der letzte Zug wirklich um 23:05 Uhr?",

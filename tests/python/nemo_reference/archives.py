@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from importing.nemo_archives import checkpoint_bytes, write_tar
 
+from importing.nemo_archives import checkpoint_bytes, write_tar
 from nemo_reference.modules import Architecture, NemoModel
 
 SPACE = 0x2581

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from nmt_trt.models.nemo import import_nemo
-from nmt_trt.models.transformer import Transformer
 
 from nemo_reference.archives import write_archive
 from nemo_reference.cases import SEEDS, Case, case
+from nmt_trt.models.nemo import import_nemo
+from nmt_trt.models.transformer import Transformer
 
 TOLERANCE = 1e-4
 

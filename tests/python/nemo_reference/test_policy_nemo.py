@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import nmt_trt
 import pytest
 
+import nmt_trt
 from nemo_reference.archives import write_archive
 from nemo_reference.cases import SEEDS, Case, Hypothesis, case
 

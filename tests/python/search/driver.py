@@ -12,7 +12,6 @@ from search.cases import Case, Found
 from search.toy_model import History, Tokens
 
 Bias = NDArray[np.float32]
-NEVER: Callable[[], bool] = lambda: False  # noqa: E731
 
 
 class FakeCache:
@@ -62,9 +61,12 @@ class FakeCache:
 
     def first_histories(self) -> list[History]:
         """What the step before the first generated token sees, for each row; every row reads its own start."""
-        lengths = [self.prefix_slots] * len(self.slots) if self.prefix_lengths is None else self.prefix_lengths
+        full = np.full(len(self.slots), self.prefix_slots, np.int32)
+        lengths = full if self.prefix_lengths is None else self.prefix_lengths
         forced = [row[1:length] for row, length in zip(self.slots, lengths, strict=True)]
-        return [_history(sentence, [sentence, *tokens]) for sentence, tokens in zip(self.sentences, forced, strict=True)]
+        return [
+            _history(sentence, [sentence, *tokens]) for sentence, tokens in zip(self.sentences, forced, strict=True)
+        ]
 
     def histories(self, bias: Bias) -> list[list[History]]:
         """What each hypothesis sees by `bias`, float32 [R,1,K,N]."""
@@ -80,14 +82,16 @@ def _history(sentence: int, entries: Sequence[int | None]) -> History:
     return History(sentence, start, tuple(tokens))
 
 
-def run(case: Case, *, prefixes: Sequence[Tokens] | None = None, compacts: Callable[[], bool] = NEVER) -> list[list[Found]]:
+def run(
+    case: Case, *, prefixes: Sequence[Tokens] | None = None, compacts: Callable[[], bool] | None = None
+) -> list[list[Found]]:
     """The core's hypotheses of each sentence of the case.
 
     Every step also checks that bias and ancestry agree, and hands NaN where the core must not look.
 
     Args:
         prefixes: tokens forced after the start token, one tuple a sentence.
-        compacts: asked before each step whether to take finished sentences out of the batch.
+        compacts: asked before each step whether to take finished sentences out of the batch; None: never.
     """
     search = case.new_search()
     cache = FakeCache(case, prefixes, search.leaks)
@@ -98,7 +102,7 @@ def run(case: Case, *, prefixes: Sequence[Tokens] | None = None, compacts: Calla
     search.start(np.stack([case.model.logits(history) for history in first]))
     while not search.done:
         cache.write(search.tokens(), search.steps - 1)
-        if compacts():
+        if compacts is not None and compacts():
             cache.keep(search.compact())
         search.advance(_next_logits(case, search, cache))
     return [

@@ -103,7 +103,7 @@ class NemoPort:
         return found[: self.case.num_hypotheses]
 
     def _penalty(self, length: int) -> np.float32:
-        return np.power(np.float32(5 + length) / np.float32(6), np.float32(self.case.length_penalty))
+        return np.float32(np.power(np.float32(5 + length) / np.float32(6), np.float32(self.case.length_penalty)))
 
     def _is_word(self, token: int) -> bool:
         return token not in (self.case.eos, self.case.pad)

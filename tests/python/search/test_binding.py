@@ -54,7 +54,9 @@ def test_everything_is_documented() -> None:
 
 def test_the_arrays_have_the_dtypes_and_shapes_promised() -> None:
     search = started()
-    assert (search.rows, search.steps, search.finished_rows, search.done, search.leaks) == (3, 1, 0, False, False)
+    assert (search.rows, search.steps, search.finished_rows) == (3, 1, 0)
+    assert not search.done
+    assert not search.leaks
     for array, shape in ((search.tokens(), (3, 2)), (search.ancestry(), (3, 2, 1)), (search.compact(), (3,))):
         assert array.dtype == np.int32
         assert array.shape == shape
@@ -118,7 +120,7 @@ def test_options_are_checked(changes: dict[str, Any], message: str) -> None:
 
 def test_options_go_by_name() -> None:
     with pytest.raises(TypeError):
-        _core.BeamSearch("gnmt", 2, 1, 0.6, 2, 0, 1, VOCABULARY, np.array([5], np.int32))  # type: ignore[misc]
+        _core.BeamSearch("gnmt", 2, 1, 0.6, 2, 0, 1, VOCABULARY, np.array([5], np.int32))  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,7 @@ def test_near_ties_are_rare() -> None:
 def test_forced_prefixes_of_different_lengths_are_seen(seed: int) -> None:
     case = random_case(seed, "gnmt")
     draw = np.random.default_rng(seed)
-    prefixes = [
-        tuple(draw.integers(0, case.model.vocab_size, draw.integers(0, 4)).tolist()) for _ in case.sentences
-    ]
+    prefixes = [tuple(draw.integers(0, case.model.vocab_size, draw.integers(0, 4)).tolist()) for _ in case.sentences]
     expected = expected_of(case, prefixes)
     if expected is None:
         pytest.skip("near-tie")
