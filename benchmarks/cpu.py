@@ -88,15 +88,11 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare translation speed on the CPU.")
     parser.add_argument("--model", type=Path, help="a model directory; the bundled demo model by default")
     parser.add_argument("--text", type=Path, default=SAMPLE, help="UTF-8, one source sentence a line")
-    parser.add_argument(
-        "--sentences", type=int, default=500, help="how many; the text is repeated when it has fewer"
-    )
+    parser.add_argument("--sentences", type=int, default=500, help="how many; the text is repeated when it has fewer")
     parser.add_argument("--beam-size", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="the number of cores by default")
-    parser.add_argument(
-        "--repeats", type=int, default=3, help="timed runs of each system, after one that is not timed"
-    )
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of each system, after one that is not timed")
     parser.add_argument("--max-length", type=int, help="most tokens generated a sentence")
     parser.add_argument("--profile", action="store_true", help="also list our time by ONNX operator")
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
@@ -109,9 +105,7 @@ def _source_rows(arguments: argparse.Namespace) -> tuple[list[npt.NDArray[np.int
     """The encoder's inputs, and a line that says where they came from."""
     config, count = read_config(arguments.model), arguments.sentences
     if config.text is None:
-        return _random_rows(
-            config.encoder.vocab_size, config.source_tokens.eos, count
-        ), "random ids (no tokenizer)"
+        return _random_rows(config.encoder.vocab_size, config.source_tokens.eos, count), "random ids (no tokenizer)"
     pipeline = TextPipeline(config, read_tokenizer_files(arguments.model, config))
     lines = [line for line in arguments.text.read_text(encoding="utf-8").splitlines() if line.strip()]
     distinct = [np.asarray(pipeline.encode(line), dtype=np.int32) for line in lines[:count]]

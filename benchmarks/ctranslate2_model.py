@@ -2,8 +2,8 @@
 
 CTranslate2's Transformer has every part that these models need: a LayerNorm after the embedding (as BART has), an
 explicit table of positions, token embeddings that are not scaled, pre- or post-norm, relu or the exact gelu. Its
-vocabulary is a list of strings; here the string of id 17 is "<17>", which makes ids and tokens interchangeable. The bias
-of PAD is lowered so far that CTranslate2 never generates it, as this package's search never does.
+vocabulary is a list of strings; here the string of id 17 is "<17>", which makes ids and tokens interchangeable. The
+bias of PAD is lowered so far that CTranslate2 never generates it, as this package's search never does.
 
     python benchmarks/ctranslate2_model.py MODEL_DIRECTORY OUTPUT_DIRECTORY
 """

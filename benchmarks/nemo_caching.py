@@ -1,16 +1,16 @@
 """The baseline: beam search in eager PyTorch with the caching of NeMo 1.23's TransformerDecoder.
 
 What is cached is every layer's INPUT (and the stack's output, before and after the final norm, as NeMo does). Each
-step therefore projects keys and values of the whole prefix again in every layer, projects the encoder's output, repeated
-for every beam, to keys and values again, and gathers all caches by the hypotheses' parents. The batch keeps its size
-until every sentence is done. The mathematics is that of NeMo's modules (see nemo/collections/nlp/modules/common/
+step therefore projects keys and values of the whole prefix again in every layer, projects the encoder's output,
+repeated for every beam, to keys and values again, and gathers all caches by the hypotheses' parents. The batch keeps
+its size until every sentence is done. The mathematics is that of NeMo's modules (see
+nemo/collections/nlp/modules/common/
 transformer/{transformer_modules,transformer_encoders,transformer_decoders,transformer_generators}.py of
-https://github.com/NVIDIA/NeMo, tag v1.23.0), written anew; where NeMo's own code does needless work besides the caching
-(transposing caches before and after concatenating, normalising the same tensor twice) the cheaper form is taken.
-
-The search differs from NeMo's in policy only: it is this package's default "gnmt" (docs/search.md), so that outputs can
-be compared token by token. Shapes: B sentences, K beams, S source tokens, T target tokens so far, H hidden, V vocabulary.
-"""
+https://github.com/NVIDIA/NeMo, tag v1.23.0), written anew; where NeMo's own code does needless work besides the
+caching (transposing caches before and after concatenating, normalising the same tensor twice) the cheaper form is
+taken.  The search differs from NeMo's in policy only: it is this package's default "gnmt" (docs/search.md), so that
+outputs can be compared token by token. Shapes: B sentences, K beams, S source tokens, T target tokens so far, H
+hidden, V vocabulary."""
 
 from __future__ import annotations
 
@@ -82,9 +82,7 @@ class Layer(nn.Module):
             blocks.insert(1, "cross_attention")
             self.cross_attention = Attention(stack, _cross_projections(weights, f"{name}.cross_attention"))
         self.ffn = FeedForward(stack, weights, f"{name}.ffn")
-        self.norms = nn.ModuleDict(
-            {block: _norm(weights, f"{name}.{block}.norm", epsilon) for block in blocks}
-        )
+        self.norms = nn.ModuleDict({block: _norm(weights, f"{name}.{block}.norm", epsilon) for block in blocks})
 
     def forward(
         self,
@@ -100,9 +98,7 @@ class Layer(nn.Module):
         states = self._leave("self_attention", states, self.self_attention(queries, keys, mask))
         if source is not None:
             queries = self._enter("cross_attention", states)
-            states = self._leave(
-                "cross_attention", states, self.cross_attention(queries, source, source_mask)
-            )
+            states = self._leave("cross_attention", states, self.cross_attention(queries, source, source_mask))
         return self._leave("ffn", states, self.ffn(self._enter("ffn", states)))
 
     def _enter(self, block: str, states: Tensor) -> Tensor:
@@ -187,9 +183,7 @@ def beam_search(
     """The best hypothesis of each source row, without special tokens."""
     config, beam = model.config, options.beam_size
     pad, eos = config.special_tokens.pad, config.special_tokens.eos
-    ids = nn.utils.rnn.pad_sequence(
-        [torch.from_numpy(row).long() for row in rows], True, config.source_tokens.pad
-    )
+    ids = nn.utils.rnn.pad_sequence([torch.from_numpy(row).long() for row in rows], True, config.source_tokens.pad)
     lengths = torch.tensor([row.size for row in rows])
     limits = torch.tensor([options.length_limit(row.size) for row in rows])
     mask = (torch.arange(ids.shape[1]) >= lengths[:, None]).float()[:, None, None] * MASKED
@@ -220,13 +214,9 @@ def beam_search(
         ranks = candidate_sums / _penalty(candidate_lengths, options.length_penalty)
         chosen = ranks.flatten(1).topk(beam).indices
         parents = chosen // beam
-        sums, lengths, tokens = (
-            x.flatten(1).gather(1, chosen) for x in (candidate_sums, candidate_lengths, tokens)
-        )
+        sums, lengths, tokens = (x.flatten(1).gather(1, chosen) for x in (candidate_sums, candidate_lengths, tokens))
         finished = finished.gather(1, parents) | (tokens == eos)
-        sequences = torch.cat(
-            (sequences.gather(1, parents[:, :, None].expand_as(sequences)), tokens[:, :, None]), 2
-        )
+        sequences = torch.cat((sequences.gather(1, parents[:, :, None].expand_as(sequences)), tokens[:, :, None]), 2)
         caches = [_gather_parents(cache, parents) for cache in caches]
 
     best = (sums / _penalty(lengths, options.length_penalty)).argmax(1)

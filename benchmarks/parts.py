@@ -1,7 +1,7 @@
 """Where this package's own time goes: by part of the runtime, and by ONNX operator.
 
-Both measure a run of their own, whose clocks cost a little; the seconds that cpu.py compares come from runs without them.
-"""
+Both measure a run of their own, whose clocks cost a little; the seconds that cpu.py compares come from runs without
+them."""
 
 from __future__ import annotations
 
@@ -48,9 +48,7 @@ def measure_parts(system: Ours) -> Seconds:
     def timed_search(**options: Any) -> _Timed:
         return _Timed(_core.BeamSearch(**options), spent, SEARCH)
 
-    sessions: dict[str, Any] = {
-        name: _Timed(getattr(backend, name), spent, label) for name, label in SESSIONS.items()
-    }
+    sessions: dict[str, Any] = {name: _Timed(getattr(backend, name), spent, label) for name, label in SESSIONS.items()}
     with (
         mock.patch.multiple(backend, **sessions),
         mock.patch.multiple(
@@ -73,9 +71,7 @@ def measure_operators(system: Ours) -> dict[str, Seconds]:
         }
         with mock.patch.multiple(backend, **sessions):
             system.run()
-        return {
-            SESSIONS[name]: _operator_seconds(session.end_profiling()) for name, session in sessions.items()
-        }
+        return {SESSIONS[name]: _operator_seconds(session.end_profiling()) for name, session in sessions.items()}
 
 
 class _Timed:

@@ -20,11 +20,11 @@ import torch
 
 warnings.simplefilter("ignore")  # before the imports: NeMo and its dependencies warn a lot
 
-import nemo  # type: ignore[import-not-found]
-from nemo.collections.nlp.models.machine_translation.mt_enc_dec_model import (  # type: ignore[import-not-found]
+import nemo
+from nemo.collections.nlp.models.machine_translation.mt_enc_dec_model import (
     MTEncDecModel,
 )
-from nemo.utils import logging  # type: ignore[import-not-found]
+from nemo.utils import logging
 
 
 class RecordingSearch:
@@ -90,9 +90,7 @@ def main() -> None:
     }
     fields = "".join(f"{json.dumps(name)}: {json.dumps(value)},\n" for name, value in header.items())
     entries = ",\n".join(
-        json.dumps(translate(model, search, sentence), ensure_ascii=False)
-        for sentence in sentences
-        if sentence.strip()
+        json.dumps(translate(model, search, sentence), ensure_ascii=False) for sentence in sentences if sentence.strip()
     )
     sys.stdout.write(f'{{\n{fields}"sentences": [\n{entries}\n]\n}}\n')
 

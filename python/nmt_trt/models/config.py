@@ -126,8 +126,11 @@ class TransformerConfig(_Frozen):
                 f"encoder hidden_size {self.encoder.hidden_size} differs from the decoder's {self.decoder.hidden_size}"
             )
         vocabulary = self.decoder.vocab_size
-        for name, token in (("pad", self.special_tokens.pad), ("eos", self.special_tokens.eos),
-                            ("start", self.special_tokens.start)):
+        for name, token in (
+            ("pad", self.special_tokens.pad),
+            ("eos", self.special_tokens.eos),
+            ("start", self.special_tokens.start),
+        ):
             if token >= vocabulary:
                 raise ValueError(f"special token {name}={token} is outside the target vocabulary of {vocabulary}")
         return self

@@ -36,7 +36,7 @@ class DropoutRates:
 
 @dataclass(frozen=True)
 class AttentionMask:
-    """Which keys a query sees: `keys` bool [B,1,1,keys], True for real tokens, None for all; and only the past if causal."""
+    """Which keys a query sees: `keys` bool [B,1,1,keys], True for real tokens, None for all; causal: only the past."""
 
     keys: Tensor | None = None
     causal: bool = False
@@ -301,7 +301,7 @@ class Transformer(nn.Module):
         return self.encoder.finish(states)
 
     def decode_states(self, target_ids: Tensor, memory: Tensor, source_lengths: Tensor) -> Tensor:
-        """Run the decoder over `target_ids` [B,T], start token first; returns [B,T,H], position t seeing tokens 0..t."""
+        """Run the decoder over `target_ids` [B,T], start token first; returns [B,T,H], position t sees tokens 0..t."""
         mask, memory_mask = AttentionMask(causal=True), AttentionMask(key_mask(source_lengths, memory.shape[1]))
         states = self.decoder.embedding(target_ids, self.target_table)
         for layer in self.decoder.layers:

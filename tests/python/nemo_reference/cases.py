@@ -79,9 +79,7 @@ class Case:
     @cached_property
     def expected(self) -> list[list[Hypothesis]]:
         """NeMo's hypotheses of each sentence, best first."""
-        return [
-            self._ranked(*sentence) for sentence in zip(self.beams.tokens, self.beams.scores, strict=True)
-        ]
+        return [self._ranked(*sentence) for sentence in zip(self.beams.tokens, self.beams.scores, strict=True)]
 
     def _ranked(self, tokens: Tensor, scores: Tensor) -> list[Hypothesis]:
         ends = torch.tensor([self.architecture.eos, self.architecture.pad])

@@ -77,9 +77,7 @@ def _import_classes() -> NemoClasses:
         encoder=importlib.import_module(f"{TRANSFORMER}.transformer_encoders").TransformerEncoder,
         decoder=importlib.import_module(f"{TRANSFORMER}.transformer_decoders").TransformerDecoder,
         classifier_layers=importlib.import_module(f"{PARTS}.multi_layer_perceptron").MultiLayerPerceptron,
-        beam_search=importlib.import_module(
-            f"{TRANSFORMER}.transformer_generators"
-        ).BeamSearchSequenceGenerator,
+        beam_search=importlib.import_module(f"{TRANSFORMER}.transformer_generators").BeamSearchSequenceGenerator,
     )
 
 

@@ -164,9 +164,7 @@ class NemoModel(nn.Module):
 
     def checkpoint(self) -> OrderedDict[str, Tensor]:
         """The state dict that NeMo saves; tied weights share storage."""
-        return OrderedDict(
-            (name, tensor.detach()) for name, tensor in self.state_dict(keep_vars=True).items()
-        )
+        return OrderedDict((name, tensor.detach()) for name, tensor in self.state_dict(keep_vars=True).items())
 
     def source_mask(self, source_ids: Tensor) -> Tensor:
         """Float [B,S], 1 for real tokens: everything but PAD, as NeMo's `prepare_inference_batch` says."""
@@ -175,9 +173,7 @@ class NemoModel(nn.Module):
     @torch.no_grad()
     def encode(self, source_ids: Tensor) -> Tensor:
         """Encode int64 [B,S], right-padded with PAD, into [B,S,H]."""
-        states: Tensor = self.encoder._encoder(
-            self.encoder._embedding(source_ids), self.source_mask(source_ids)
-        )
+        states: Tensor = self.encoder._encoder(self.encoder._embedding(source_ids), self.source_mask(source_ids))
         return states
 
     @torch.no_grad()
@@ -216,9 +212,7 @@ class NemoModel(nn.Module):
                 encoder_hidden_states=states, encoder_input_mask=mask, return_beam_scores=True
             )
         self.eval()  # the generator leaves its modules in training mode
-        return NemoBeams(
-            prefixes.view(batch, beam_size, -1), scores.view(batch, beam_size), best, margins.least
-        )
+        return NemoBeams(prefixes.view(batch, beam_size, -1), scores.view(batch, beam_size), best, margins.least)
 
 
 def random_nemo_model(seed: int, architecture: Architecture | None = None, **options: Any) -> NemoModel:

@@ -26,9 +26,7 @@ def imported(archive: Path) -> Transformer:
 def targets(given: Case) -> torch.Tensor:
     """Random target prefixes [B,12] without PAD, start token first."""
     architecture = given.architecture
-    ordinary = torch.tensor(
-        [token for token in range(architecture.target_vocab_size) if token != architecture.pad]
-    )
+    ordinary = torch.tensor([token for token in range(architecture.target_vocab_size) if token != architecture.pad])
     draw = torch.Generator().manual_seed(given.seed)
     chosen = torch.randint(len(ordinary), (len(given.sources), 12), generator=draw)
     chosen = ordinary[chosen]
@@ -44,9 +42,7 @@ def test_encoder_and_decoder_match_nemo(seed: int, tmp_path: Path) -> None:
     real = torch.arange(given.source_ids.shape[1]) < lengths[:, None]
 
     memory = ours.encode(given.source_ids, lengths)
-    torch.testing.assert_close(
-        memory[real], given.model.encode(given.source_ids)[real], rtol=0, atol=TOLERANCE
-    )
+    torch.testing.assert_close(memory[real], given.model.encode(given.source_ids)[real], rtol=0, atol=TOLERANCE)
 
     target_ids = targets(given)
     log_probs = ours.decode(target_ids, memory, lengths).log_softmax(-1)
