@@ -8,7 +8,7 @@ nemo/collections/nlp/modules/common/
 transformer/{transformer_modules,transformer_encoders,transformer_decoders,transformer_generators}.py of
 https://github.com/NVIDIA/NeMo, tag v1.23.0), written anew; where NeMo's own code does needless work besides the
 caching (transposing caches before and after concatenating, normalising the same tensor twice) the cheaper form is
-taken.  The search differs from NeMo's in policy only: it is this package's default "gnmt" (docs/search.md), so that
+taken.  The search differs from NeMo's in policy only: it is this package's default "gnmt" (docs/design.md), so that
 outputs can be compared token by token. Shapes: B sentences, K beams, S source tokens, T target tokens so far, H
 hidden, V vocabulary."""
 

@@ -145,8 +145,8 @@ class CTranslate2:
 
 
 SYSTEMS: dict[str, type[System]] = {
-    "nmt_trt (ONNX Runtime)": Ours,
-    "PyTorch, NeMo's caching": PyTorchNemoCaching,
-    "CTranslate2 (float32)": CTranslate2,
+    "nmt_trt": Ours,
+    "PyTorch, NeMo cache": PyTorchNemoCaching,
+    "CTranslate2": CTranslate2,
 }
 OURS = next(iter(SYSTEMS))

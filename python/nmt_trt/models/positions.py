@@ -14,7 +14,8 @@ def sinusoidal_positions(length: int, hidden: int) -> npt.NDArray[np.float32]:
     """Return the position table, float32 [length, hidden].
 
     Section 3.5 of "Attention Is All You Need" (arXiv:1706.03762), sine in the even columns and cosine in the odd ones,
-    then divided by sqrt(hidden) as NeMo does because its token embeddings are not multiplied by it. Computed in float32, in
+    then divided by sqrt(hidden) as NeMo does because its token embeddings are not multiplied by it. Computed
+    in float32, in
     NeMo's order of operations, so that a rebuilt table agrees with a saved one to the last bits.
 
     Raises:

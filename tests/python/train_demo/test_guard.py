@@ -16,10 +16,9 @@ FOLDER = Path(__file__).parents[3] / "examples" / "train_demo"
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(FOLDER))
+    from nmt_trt.models.transformer import Transformer
     from recipe import demo_config
     from train import Trainer
-
-    from nmt_trt.models.transformer import Transformer
 
     torch.manual_seed(0)
     model = Transformer(demo_config(20, 8, 2, 16, 1, 1))
