@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -21,12 +22,18 @@ def expected_of(case: Case) -> list[list[Found]] | None:
         return None
 
 
+def decided_case(seed: int) -> tuple[Case, list[list[Found]]]:
+    """The first case from `seed` on, in steps past all seeds, that no near-tie leaves open, and its outcome."""
+    for other in count(seed, len(SEEDS)):
+        case = random_case(other, "nemo")
+        if (expected := expected_of(case)) is not None:
+            return case, expected
+    raise AssertionError("count() does not end")
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_equals_the_port(seed: int) -> None:
-    case = random_case(seed, "nemo")
-    expected = expected_of(case)
-    if expected is None:
-        pytest.skip("near-tie")
+    case, expected = decided_case(seed)
     draw = np.random.default_rng(seed)
     for found, wanted in zip(run(case, compacts=lambda: bool(draw.random() < 0.3)), expected, strict=True):
         assert [one.tokens for one in found] == [one.tokens for one in wanted]
