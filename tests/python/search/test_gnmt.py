@@ -45,7 +45,7 @@ def random_prefixes(case: Case, seed: int) -> list[tuple[int, ...]]:
 def decided_case(
     seed: int, prefixes_of: Callable[[Case, int], list[tuple[int, ...]]] = no_prefixes
 ) -> tuple[Case, list[tuple[int, ...]], list[list[Found]]]:
-    """The first case from `seed` on, in steps past all seeds, no near-tie leaving it open; its prefixes, its outcome."""
+    """The first case from `seed` on, in steps past all seeds, no near-tie leaving it open; its prefixes, outcome."""
     for other in count(seed, len(SEEDS)):
         case = random_case(other, "gnmt")
         prefixes = prefixes_of(case, other)
