@@ -2,8 +2,9 @@
 
     python tools/fetch_nemo.py [DIRECTORY]
 
-pip downloads the wheel (3.2 MB, without its dependencies); its SHA-256 is checked, and only the few modules that
-need nothing but torch and numpy are unpacked. Does nothing when they are there already.
+pip downloads the wheel (3.2 MB, without its dependencies); its SHA-256 is checked, and only the modules that
+the tests load are unpacked: the Transformer, the beam search and the text handling. Does nothing when they are
+there already.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ VERSION = "1.23.0"
 SHA256 = "5182ab96d302289016ebd798f2032b8a1342f3b7f36ab94922dec48ac1f3f5c9"
 DESTINATION = Path(__file__).resolve().parents[1] / "build" / f"nemo_toolkit-{VERSION}"
 
+TOKENIZERS = "nemo/collections/common/tokenizers"
 TRANSFORMER = "nemo/collections/nlp/modules/common/transformer"
 MEMBERS = (
     f"{TRANSFORMER}/transformer_modules.py",
@@ -29,6 +31,14 @@ MEMBERS = (
     f"{TRANSFORMER}/transformer_generators.py",
     "nemo/collections/common/parts/multi_layer_perceptron.py",
     "nemo/collections/common/parts/transformer_utils.py",
+    "nemo/collections/nlp/models/machine_translation/mt_enc_dec_model.py",
+    f"{TOKENIZERS}/tokenizer_spec.py",
+    f"{TOKENIZERS}/sentencepiece_tokenizer.py",
+    f"{TOKENIZERS}/bytelevel_tokenizers.py",
+    f"{TOKENIZERS}/chinese_tokenizers.py",
+    f"{TOKENIZERS}/en_ja_tokenizers.py",
+    f"{TOKENIZERS}/indic_tokenizers.py",
+    f"{TOKENIZERS}/moses_tokenizers.py",
     f"nemo_toolkit-{VERSION}.dist-info/LICENSE",
 )
 

@@ -10,6 +10,7 @@ from nmt_trt.models.config import TransformerConfig
 
 Policy = Literal["gnmt", "nemo"]
 MAX_BEAM_SIZE = 32
+MAX_LENGTH_PENALTY = 100
 
 
 class GenerationKeywords(TypedDict, total=False):
@@ -53,7 +54,7 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         _check_range("beam_size", self.beam_size, 1, MAX_BEAM_SIZE)
-        _check_range("length_penalty", self.length_penalty, 0, 100)
+        _check_range("length_penalty", self.length_penalty, 0, MAX_LENGTH_PENALTY)
         _check_range("max_length", self.max_length, 1, None)
         _check_range("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
         _check_range("batch_size", self.batch_size, 1, None)

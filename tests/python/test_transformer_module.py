@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from nmt_trt.errors import UsageError  # noqa: E402
-from nmt_trt.models.config import SourceTokens, SpecialTokens, StackConfig, TransformerConfig  # noqa: E402
-from nmt_trt.models.positions import sinusoidal_positions  # noqa: E402
-from nmt_trt.models.transformer import Transformer  # noqa: E402
+from nmt_trt.errors import UsageError
+from nmt_trt.models.config import SourceTokens, SpecialTokens, StackConfig, TransformerConfig
+from nmt_trt.models.positions import sinusoidal_positions
+from nmt_trt.models.transformer import Transformer
 
 
 def make(*, pre_norm: bool = False, learned: bool = False, causal: bool = False, tied: bool = True) -> Transformer:

@@ -22,7 +22,7 @@ def decoder_graph(
     Inputs: token int32 [B,K], position int32 [B], write_index int64 [B] (the first of the K slots to write),
     self_k_{l} and self_v_{l} [B,H,N,dh], self_bias float32 [B,1,K,N], cross_k_{l} and cross_v_{l} [B,H,S,dh],
     cross_bias float32 [B,1,1,S].
-    Outputs: logits [B,K,V], self_k_{l}_out and self_v_{l}_out (bind the inputs' buffers: written in place).
+    Outputs: logits [B*K,V], self_k_{l}_out and self_v_{l}_out (bind the inputs' buffers: written in place).
     """
     g = GraphBuilder("decoder", weights, precision)
     token = g.input("token", TensorProto.INT32, ["B", "K"])
@@ -34,7 +34,7 @@ def decoder_graph(
         return tuple(_scatter(g, config, index, part, x, write_index) for part, x in (("k", key), ("v", value)))  # type: ignore[return-value]
 
     x = _decoder_body(g, config, token, g.op("Unsqueeze", position, g.int64s(1)), bias, cached)
-    _logits(g, config, x, g.op("Shape", token), "K")
+    _logits(g, config, x, "B*K")
     return g.build("One Transformer decoder step over cached keys and values")
 
 
@@ -45,7 +45,7 @@ def prefill_graph(
 
     Inputs: token int32 [B,P] right-padded, prefix_length int32 [B], self_k_{l} and self_v_{l} [B,H,N,dh],
     cross_k_{l} and cross_v_{l} [B,H,S,dh], cross_bias float32 [B,1,1,S].
-    Outputs: logits [B,1,V] after each prefix's last token, self_k_{l}_out and self_v_{l}_out.
+    Outputs: logits [B,V] after each prefix's last token, self_k_{l}_out and self_v_{l}_out.
     """
     g = GraphBuilder("prefill", weights, precision)
     token = g.input("token", TensorProto.INT32, ["B", "P"])
@@ -67,8 +67,7 @@ def prefill_graph(
     shaped = g.op("Reshape", x, g.op("Concat", batch_and_time, g.int64s(config.decoder.hidden_size), axis=0))
     last = g.op("Sub", g.op("Cast", length, to=TensorProto.INT64), g.constant(1, TensorProto.INT64))
     picked = g.op("GatherND", shaped, g.op("Unsqueeze", last, g.int64s(1)), batch_dims=1)
-    batch_and_one = g.op("Concat", layers.dimension(g, token, 0), g.int64s(1), axis=0)
-    _logits(g, config, picked, batch_and_one, 1)
+    _logits(g, config, picked, "B")
     return g.build("Transformer decoder over a target prefix")
 
 
@@ -125,9 +124,11 @@ def _scatter(g: GraphBuilder, config: TransformerConfig, index: int, part: str, 
     return g.op("TensorScatter", cache, update, write_index, output=output, axis=2, mode="linear")
 
 
-def _logits(g: GraphBuilder, config: TransformerConfig, x: str, batch_and_time: str, time: str | int) -> None:
-    """The output projection: [rows, hidden] -> logits [B,time,V] in the compute type."""
-    flat = g.op("Gemm", g.to_compute(x), g.weight(output_table(config)), g.weight("output.bias"), transB=1)
-    vocabulary = config.decoder.vocab_size
-    g.output("logits", g.precision.compute, ["B", time, vocabulary])
-    g.op("Reshape", flat, g.op("Concat", batch_and_time, g.int64s(vocabulary), axis=0), output="logits")
+def _logits(g: GraphBuilder, config: TransformerConfig, x: str, rows: str) -> None:
+    """The output projection: [rows, hidden] -> logits [rows,V] in the compute type.
+
+    No batch axis: a Reshape behind the Gemm would copy the largest tensor of a step.
+    """
+    g.output("logits", g.precision.compute, [rows, config.decoder.vocab_size])
+    weights = g.weight(output_table(config)), g.weight("output.bias")
+    g.op("Gemm", g.to_compute(x), *weights, output="logits", transB=1)

@@ -24,6 +24,7 @@ from nmt_trt.models.nemo_weights import (
     refuse,
     token_embedding,
 )
+from nmt_trt.options import MAX_BEAM_SIZE
 
 _CONFIG = "model_config.yaml"
 _WEIGHTS = "model_weights.ckpt"
@@ -81,7 +82,14 @@ def _import(archive: Archive) -> ImportedModel:
         raise ArchiveError(f"{_CONFIG} describes an impossible model: {reasons}") from error
     check_state(state, config)
     config = config.model_copy(update=_shared_tables(state))
-    return ImportedModel(config, canonical_weights(state, config), imported.files, imported.notes)
+    notes = imported.notes + _capped_beam(nemo)
+    return ImportedModel(config, canonical_weights(state, config), imported.files, notes)
+
+
+def _capped_beam(nemo: NemoConfig) -> tuple[str, ...]:
+    if nemo.beam_size <= MAX_BEAM_SIZE:
+        return ()
+    return (f"its beam_size {nemo.beam_size} is more than {MAX_BEAM_SIZE}, which became the default instead",)
 
 
 def _vocabulary(state: Mapping[str, Array], side: str) -> int:
@@ -106,7 +114,7 @@ def _config(
         shared_embeddings=False,
         tied_output=False,
         generation=GenerationDefaults(
-            beam_size=nemo.beam_size,
+            beam_size=min(nemo.beam_size, MAX_BEAM_SIZE),
             length_penalty=nemo.length_penalty,
             max_length_delta=nemo.max_length_delta,
         ),

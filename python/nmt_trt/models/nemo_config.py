@@ -10,6 +10,7 @@ from typing import Literal
 import yaml
 
 from nmt_trt.errors import ArchiveError, UnsupportedModelError
+from nmt_trt.options import MAX_LENGTH_PENALTY
 
 _FIRST_WITH_MASKED_ENCODER = (1, 6, 0)
 _FIRST_WITHOUT_SOURCE_TOKENS = (1, 2, 0)
@@ -198,7 +199,7 @@ def _parse(top: _Section) -> NemoConfig:
         target_tokenizer=_tokenizer(tokenizers[1], multilingual),
         causal_encoder=encoder.flag("mask_future", _masks_by_default(version, encoder)),
         beam_size=top.integer("beam_size", 4),
-        length_penalty=top.number("len_pen", 0.0),
+        length_penalty=_length_penalty(top),
         max_length_delta=top.integer("max_generation_delta", 10, low=-(2**31)),
         source_language=source,
         target_language=targets,
@@ -206,6 +207,13 @@ def _parse(top: _Section) -> NemoConfig:
         target_languages=several_targets,
         source_tokens=_numeric(version) < _FIRST_WITHOUT_SOURCE_TOKENS,
     )
+
+
+def _length_penalty(top: _Section) -> float:
+    value = top.number("len_pen", 0.0)
+    if not 0 <= value <= MAX_LENGTH_PENALTY:
+        top.unsupported(f"len_pen is {value:g}; supported are 0 to {MAX_LENGTH_PENALTY}")
+    return value
 
 
 def _masks_by_default(version: str | None, encoder: _Section) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,27 @@ from nmt_trt.models.config import StackConfig
 
 Array = npt.NDArray[np.generic]
 FloatArray = npt.NDArray[np.float32]
+Numbers = TypeVar("Numbers", Array, FloatArray)
+
+
+class CacheBuffers:
+    """Memory for caches that outlives a batch: touching fresh pages costs more than the copying that fills them.
+
+    Every cache has two buffers, used by turns, so that one can be copied to a larger shape from the other.
+    """
+
+    def __init__(self) -> None:
+        self._pairs: dict[str, tuple[FloatArray, FloatArray]] = {}
+
+    def turn(self, name: str, shape: tuple[int, ...]) -> FloatArray:
+        """The buffer of cache `name` that was not handed out last, as float32 `shape`; it holds anything."""
+        empty = np.empty(0, dtype=np.float32)
+        current, spare = self._pairs.get(name, (empty, empty))
+        size = math.prod(shape)
+        if spare.size < size:
+            spare = np.empty(size, dtype=np.float32)
+        self._pairs[name] = (spare, current)
+        return spare[:size].reshape(shape)
 
 
 class DecoderState:
@@ -22,16 +45,26 @@ class DecoderState:
     """
 
     def __init__(
-        self, session: ort.InferenceSession, stack: StackConfig, cross: Mapping[str, Array], beam_size: int, slots: int
+        self,
+        session: ort.InferenceSession,
+        stack: StackConfig,
+        buffers: CacheBuffers,
+        cross: Mapping[str, Array],
+        beam_size: int,
+        slots: int,
     ) -> None:
+        """`cross` is taken over: rows are dropped from it in place."""
         self._session = session
+        self._buffers = buffers
         self._stack = stack
         self._cross = dict(cross)
         rows = cross["cross_bias"].shape[0]
         self._cache = {
-            name: np.zeros((rows, stack.num_heads, slots, stack.head_size), dtype=np.float32)
+            name: buffers.turn(name, (rows, stack.num_heads, slots, stack.head_size))
             for name in (f"self_{part}_{layer}" for layer in range(stack.num_layers) for part in "kv")
         }
+        for cache in self._cache.values():
+            cache.fill(0)
         self._bind(rows, beam_size, slots)
 
     @property
@@ -57,16 +90,17 @@ class DecoderState:
 
     def keep_rows(self, kept: npt.NDArray[np.int32]) -> None:
         """Drop the sentences that are not in `kept` (ascending row numbers)."""
-        self._cross = {name: array[kept] for name, array in self._cross.items()}
-        self._cache = {name: array[kept] for name, array in self._cache.items()}
+        self._cross = {name: _moved_up(array, kept) for name, array in self._cross.items()}
+        self._cache = {name: _moved_up(array, kept) for name, array in self._cache.items()}
         self._bind(len(kept), self._token.shape[1], self.slots)
 
     def reshape(self, beam_size: int, slots: int) -> None:
         """Change K or make room for more slots; what the caches hold stays."""
         for name, old in self._cache.items():
             if old.shape[2] != slots:
-                grown = np.zeros((*old.shape[:2], slots, old.shape[3]), dtype=np.float32)
+                grown = self._buffers.turn(name, (*old.shape[:2], slots, old.shape[3]))
                 grown[:, :, : old.shape[2]] = old
+                grown[:, :, old.shape[2] :] = 0
                 self._cache[name] = grown
         self._bind(self._token.shape[0], beam_size, slots)
 
@@ -91,10 +125,18 @@ class DecoderState:
             **self._cross,
             **self._cache,
         }
-        outputs: dict[str, Array] = {"logits": self._logits}
+        outputs: dict[str, Array] = {"logits": self._logits.reshape(rows * beam_size, -1)}
         outputs |= {f"{name}_out": array for name, array in self._cache.items()}
         self._binding = self._session.io_binding()
         for name, array in inputs.items():
             self._binding.bind_ortvalue_input(name, ort.OrtValue.ortvalue_from_numpy(array))
         for name, array in outputs.items():
             self._binding.bind_ortvalue_output(name, ort.OrtValue.ortvalue_from_numpy(array))
+
+
+def _moved_up(array: Numbers, kept: npt.NDArray[np.int32]) -> Numbers:
+    """The rows `kept` (ascending) of an array, moved to its beginning in place."""
+    for new, old in enumerate(kept):
+        if new != old:
+            array[new] = array[old]
+    return array[: len(kept)]

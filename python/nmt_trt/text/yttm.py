@@ -1,43 +1,34 @@
-"""YouTokenToMe models: byte-pair encoding of whitespace-separated words.
-
-The encoder follows BaseEncoder::encode_sentence of YouTokenToMe 1.0.6 (https://github.com/VKCOM/YouTokenToMe):
-every word is U+2581 and its characters; as long as a rule applies anywhere, the earliest rule is applied at
-its leftmost place; a run of unknown characters is one unknown token.
-"""
+"""YouTokenToMe models: byte-pair encoding of whitespace-separated words, run by Hugging Face `tokenizers`."""
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import pairwise
 from typing import NamedTuple
+
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from nmt_trt.errors import ArchiveError
 
 SPACE = "\u2581"
-_SEPARATORS = re.compile(f"[ \t\n\v\f\r{SPACE}]+")
-_UNKNOWN = -1
+_SEPARATOR = f"[ \t\n\v\f\r{SPACE}]"
+_UNKNOWN = ""  # the unknown token's text for `tokenizers`: no piece is empty
 _MAX_ENTRIES = 1_000_000
 _MAX_PIECE = 1024
-_CACHED_WORDS = 1 << 16
-_CACHED_LENGTH = 64
+_MAX_TEXT = 1 << 24
 
 
 class YttmModel(NamedTuple):
     """A parsed model.
 
     Attributes:
-        characters: a character's id.
-        rules: a pair of ids to (rank, merged id); the lowest rank goes first.
-        pieces: the text that an id stands for: "" for the special ones, U+2581 at its beginning as a space.
+        vocabulary: the id of every character and of every merged piece, U+2581 being the space.
+        merges: the pairs of pieces that rules merge; the earliest goes first.
         unk, pad, bos, eos: special ids, -1 where there is none.
     """
 
-    characters: dict[str, int]
-    rules: dict[tuple[int, int], tuple[int, int]]
-    pieces: list[str]
+    vocabulary: dict[str, int]
+    merges: list[tuple[str, str]]
     unk: int
     pad: int
     bos: int
@@ -57,89 +48,43 @@ class YttmTokenizer:
     """
 
     def __init__(self, data: bytes, *, right_to_left: bool = False) -> None:
-        self._model = parse_yttm_model(data)
+        model = parse_yttm_model(data)
+        self.unk, self.pad, self.bos, self.eos = model.unk, model.pad, model.bos, model.eos
         self._right_to_left = right_to_left
-        self._short_word = lru_cache(_CACHED_WORDS)(self._word)
+        self._tokenizer = _byte_pair_encoder(model)
+        specials = {self.unk, self.pad, self.bos, self.eos} - {-1}
+        self._pieces = [""] * (len(model.vocabulary) + len(specials))
+        for piece, token in model.vocabulary.items():
+            self._pieces[token] = f" {piece[1:]}" if piece.startswith(SPACE) else piece
+        # YouTokenToMe takes a word's first token, if its id is 0, for one that was merged away.
+        self._drops_zero = self._pieces[0].startswith(" ")
 
     @property
     def vocab_size(self) -> int:
         """Ids are 0 .. vocab_size - 1."""
-        return len(self._model.pieces)
-
-    @property
-    def unk(self) -> int:
-        """The unknown token's id."""
-        return self._model.unk
-
-    @property
-    def pad(self) -> int:
-        """The padding token's id, -1 if there is none."""
-        return self._model.pad
-
-    @property
-    def bos(self) -> int:
-        """The id that begins a text, -1 if there is none."""
-        return self._model.bos
-
-    @property
-    def eos(self) -> int:
-        """The id that ends a text, -1 if there is none."""
-        return self._model.eos
+        return len(self._pieces)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text."""
-        ids: list[int] = []
-        for word in _SEPARATORS.split(text):
-            if word:
-                ids += self._short_word(word) if len(word) <= _CACHED_LENGTH else self._word(word)
+        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if self._drops_zero:
+            ids = [token for token in ids if token]
         return ids[::-1] if self._right_to_left else ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens, the unknown one among them, are dropped."""
-        pieces = [self._model.pieces[token] for token in ids]
+        pieces = [self._pieces[token] for token in ids]
         return "".join(reversed(pieces) if self._right_to_left else pieces).removeprefix(" ")
 
-    def _word(self, word: str) -> tuple[int, ...]:
-        """Ids of one word: merges over a linked list, the candidates in a heap by (rank, place)."""
-        rules = self._model.rules
-        tokens = self._characters(word)
-        following = [*range(1, len(tokens)), -1]
-        preceding = list(range(-1, len(tokens) - 1))
-        heap = [(rules[pair][0], place) for place, pair in enumerate(pairwise(tokens)) if pair in rules]
-        heapq.heapify(heap)
-        while heap:
-            rank, left = heapq.heappop(heap)
-            right = following[left]  # -1 also for a place that was merged away
-            rule = rules.get((tokens[left], tokens[right])) if right >= 0 else None
-            if rule is None or rule[0] != rank:
-                continue
-            tokens[left] = rule[1]
-            following[left], following[right] = following[right], -1
-            if following[left] >= 0:
-                preceding[following[left]] = left
-            for place in (preceding[left], left):
-                pair = (tokens[place], tokens[following[place]])
-                if place >= 0 and following[place] >= 0 and pair in rules:
-                    heapq.heappush(heap, (rules[pair][0], place))
-        return self._chain(tokens, following)
 
-    def _chain(self, tokens: list[int], following: list[int]) -> tuple[int, ...]:
-        # YouTokenToMe takes a first token of id 0 (a U+2581 that was not merged) for one merged away.
-        ids, place = [], 0 if tokens[0] else following[0]
-        while place >= 0:
-            ids.append(self.unk if tokens[place] == _UNKNOWN else tokens[place])
-            place = following[place]
-        return tuple(ids)
-
-    def _characters(self, word: str) -> list[int]:
-        """Ids of U+2581 and the word's characters, each run of unknown ones as one _UNKNOWN."""
-        known = self._model.characters
-        tokens = [known[SPACE]]
-        for character in word:
-            token = known.get(character, _UNKNOWN)
-            if token != _UNKNOWN or tokens[-1] != _UNKNOWN:
-                tokens.append(token)
-        return tokens
+def _byte_pair_encoder(model: YttmModel) -> Tokenizer:
+    """YouTokenToMe's encoder: a word is U+2581 and its characters; a run of unknown characters is one token."""
+    vocabulary = {_UNKNOWN: model.unk, **model.vocabulary}
+    tokenizer = Tokenizer(models.BPE(vocabulary, model.merges, unk_token=_UNKNOWN, fuse_unk=True))
+    words = pre_tokenizers.Split(Regex(_SEPARATOR), "removed")
+    spaces = pre_tokenizers.Metaspace(SPACE, prepend_scheme="always", split=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, spaces])
+    return tokenizer
 
 
 def parse_yttm_model(data: bytes) -> YttmModel:
@@ -162,21 +107,21 @@ def parse_yttm_model(data: bytes) -> YttmModel:
         )
     for token in specials:
         pieces[token] = ""
-    characters: dict[str, int] = {}
+    vocabulary: dict[str, int] = {}
     for at in range(2, rules_at, 2):
-        character, token = _character(numbers[at]), numbers[at + 1]
-        _take(pieces, token, " " if character == SPACE else character)
-        characters[character] = token
-    if SPACE not in characters or len(characters) != n_characters:
-        raise ArchiveError("YouTokenToMe model without U+2581, or with a character listed twice")
-    rules: dict[tuple[int, int], tuple[int, int]] = {}
+        _take(pieces, vocabulary, numbers[at + 1], _character(numbers[at]))
+    if SPACE not in vocabulary:
+        raise ArchiveError("YouTokenToMe model without U+2581")
+    merges: list[tuple[str, str]] = []
+    length = 0
     for rank, at in enumerate(range(rules_at, specials_at, 3)):
-        left, right, merged = numbers[at : at + 3]
-        if (left, right) in rules or left in specials or right in specials:
-            raise ArchiveError(f"YouTokenToMe model whose rule {rank} repeats a pair or merges a special token")
-        _take(pieces, merged, _piece(pieces, left, rank) + _piece(pieces, right, rank).replace(" ", SPACE))
-        rules[left, right] = (rank, merged)
-    return YttmModel(characters, rules, [piece or "" for piece in pieces], unk, pad, bos, eos)
+        left, right = _piece(pieces, numbers[at], rank), _piece(pieces, numbers[at + 1], rank)
+        _take(pieces, vocabulary, numbers[at + 2], left + right)
+        merges.append((left, right))
+        length += len(left) + len(right)
+        if length > _MAX_TEXT:
+            raise ArchiveError(f"YouTokenToMe model whose pieces have more than {_MAX_TEXT:,} characters together")
+    return YttmModel(vocabulary, merges, unk, pad, bos, eos)
 
 
 def _numbers(data: bytes) -> list[int]:
@@ -208,14 +153,18 @@ def _character(codepoint: int) -> str:
 
 def _piece(pieces: list[str | None], token: int, rank: int) -> str:
     piece = pieces[token] if 0 <= token < len(pieces) else None
-    if piece is None:
-        raise ArchiveError(f"YouTokenToMe model whose rule {rank} merges the undefined token {token}")
+    if not piece:
+        what = "undefined" if piece is None else "special"
+        raise ArchiveError(f"YouTokenToMe model whose rule {rank} merges the {what} token {token}")
     return piece
 
 
-def _take(pieces: list[str | None], token: int, text: str) -> None:
+def _take(pieces: list[str | None], vocabulary: dict[str, int], token: int, text: str) -> None:
     if not 0 <= token < len(pieces) or pieces[token] is not None:
         raise ArchiveError(f"YouTokenToMe model whose id {token} is used twice or is not below {len(pieces)}")
     if len(text) > _MAX_PIECE:
         raise ArchiveError(f"YouTokenToMe model with a piece of {len(text):,} characters")
+    if text in vocabulary:
+        raise ArchiveError(f"YouTokenToMe model with two ids for {text!r}: {vocabulary[text]} and {token}")
     pieces[token] = text
+    vocabulary[text] = token

@@ -89,6 +89,11 @@ def test_right_to_left_is_for_yttm_and_legacy_for_sentencepiece() -> None:
     assert (piece.right_to_left, piece.legacy) == (False, True)
 
 
+@pytest.mark.parametrize("delta", [-3, 0, 10**9])
+def test_any_generation_delta(delta: int) -> None:
+    assert parse(config(max_generation_delta=delta)).max_length_delta == delta
+
+
 def test_numbers_that_yaml_1_1_reads_as_strings() -> None:
     data = yaml.safe_dump(config()).replace("len_pen: 0.6", "len_pen: 6e-1").encode()
     assert parse_nemo_config(data).length_penalty == 0.6
@@ -110,6 +115,8 @@ def test_numbers_that_yaml_1_1_reads_as_strings() -> None:
         ),
         ({"decoder_tokenizer.library": "tabular"}, "decoder_tokenizer.library is 'tabular'"),
         ({"head.log_softmax": False}, "head.log_softmax is false"),
+        ({"len_pen": -0.6}, "len_pen is -0.6; supported are 0 to 100"),
+        ({"len_pen": 101}, "len_pen is 101; supported are 0 to 100"),
         ({"sentencepiece_model": "ja.model"}, "sentencepiece_model is 'ja.model', a second tokenizer"),
         ({"src_language": ["de"]}, "src_language is a list, but multilingual is false"),
         ({"multilingual": True}, "multilingual is true, but neither"),
@@ -136,11 +143,12 @@ def test_all_unsupported_options_are_told_at_once() -> None:
         "encoder.hidden_act": "elu",
         "decoder_tokenizer.library": "char",
         "head.log_softmax": False,
+        "len_pen": -1,
         "beam_size": "many",
     }
     with pytest.raises(UnsupportedModelError) as caught:
         parse(config(extra=changes))
-    for word in ("target", "huggingface", "seq2seq", "elu", "char", "log_softmax", "beam_size is 'many'"):
+    for word in ("target", "huggingface", "seq2seq", "elu", "char", "log_softmax", "len_pen", "beam_size is 'many'"):
         assert word in str(caught.value)
 
 
@@ -154,6 +162,8 @@ def test_all_unsupported_options_are_told_at_once() -> None:
         ({"decoder.num_attention_heads": True}, "decoder.num_attention_heads is True"),
         ({"encoder.pre_ln": "yes"}, "encoder.pre_ln is 'yes'; expected true or false"),
         ({"len_pen": float("nan")}, "len_pen is nan; expected a number"),
+        ({"beam_size": 0}, "beam_size is 0; expected an integer from 1"),
+        ({"max_generation_delta": 1.5}, "max_generation_delta is 1.5; expected an integer"),
         ({"src_language": ["de", 3]}, "src_language is a list; expected a language"),
         ({"decoder": [1]}, "decoder is a list; expected a section"),
         ({"encoder_tokenizer": None}, "encoder_tokenizer is missing; expected a section"),

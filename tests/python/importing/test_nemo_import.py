@@ -131,6 +131,19 @@ def test_weights_go_where_they_belong(tmp_path: Path) -> None:
         np.testing.assert_array_equal(weights[name], values, err_msg=name)
 
 
+def test_search_defaults(tmp_path: Path) -> None:
+    imported = import_nemo(written(tmp_path, beam_size=32, len_pen=1.5, max_generation_delta=-7).path)
+    defaults = imported.config.generation
+    assert (defaults.beam_size, defaults.length_penalty, defaults.max_length_delta) == (32, 1.5, -7)
+    assert imported.notes == ()
+
+
+def test_a_wide_beam_is_capped_and_noted(tmp_path: Path) -> None:
+    imported = import_nemo(written(tmp_path, beam_size=40).path)
+    assert imported.config.generation.beam_size == 32
+    assert imported.notes == ("its beam_size 40 is more than 32, which became the default instead",)
+
+
 def test_sinusoids_are_made_when_not_saved(tmp_path: Path) -> None:
     saved = import_nemo(written(tmp_path).path).weights
     made = import_nemo(written(tmp_path, save_positions=False).path).weights

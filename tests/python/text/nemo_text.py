@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nemo_reference.loader import nemo_source_dir
+from nemo_reference.loader import SOURCE_VARIABLE, nemo_source_dir
 
 MODEL = "nemo/collections/nlp/models/machine_translation/mt_enc_dec_model.py"
 TOKENIZERS = "nemo.collections.common.tokenizers"
@@ -52,19 +52,26 @@ def text_sources() -> Path:
     """The folder of NeMo's package with its text code.
 
     Raises:
-        RuntimeError: it has not been fetched.
+        RuntimeError: it has not been fetched, or only in part.
     """
     folder = nemo_source_dir()
     needed = [MODEL, *(f"{TOKENIZERS.replace('.', '/')}/{name}.py" for name in MODULES)]
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
-        raise RuntimeError(f"{folder} lacks {', '.join(missing)}")
+        raise RuntimeError(
+            f"{folder} lacks {', '.join(missing)}: run `python tools/fetch_nemo.py`, or set {SOURCE_VARIABLE} to a "
+            "folder that holds all of NeMo 1.23.0"
+        )
     return folder
 
 
 @cache
 def nemo_text_model() -> Any:
-    """NeMo's MTEncDecModel with nothing but METHODS."""
+    """NeMo's MTEncDecModel with nothing but METHODS.
+
+    Raises:
+        RuntimeError: NeMo's sources are missing.
+    """
     folder = text_sources()
     words = TOKENIZERS.split(".")
     for count in range(1, len(words) + 1):

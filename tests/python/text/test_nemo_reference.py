@@ -13,7 +13,7 @@ from importing.nemo_archives import write_random_nemo
 from importing.tokenizer_files import SENTENCES
 from nmt_trt.models.nemo import import_nemo
 from nmt_trt.text.pipeline import TextPipeline
-from text.nemo_text import ListConfig, nemo_text_model, text_sources
+from text.nemo_text import ListConfig, nemo_text_model
 
 TEXTS = (
     *SENTENCES,
@@ -95,18 +95,6 @@ class Reference:
 
 @pytest.mark.parametrize(("source", "target", "options"), CASES, ids=str)
 def test_the_real_nemo_agrees(tmp_path: Path, source: Any, target: Any, options: dict[str, Any]) -> None:
-    try:
-        text_sources()
-    except RuntimeError as error:
-        pytest.skip(str(error))
-    for package in (
-        "opencc",
-        "jieba",
-        "pangu",
-        "MeCab",
-        "ipadic",
-    ):  # NeMo imports all of them for any language
-        pytest.importorskip(package)
     archive = write_random_nemo(tmp_path / "m.nemo", src_language=source, tgt_language=target, **options)
     model = import_nemo(archive.path)
     legacy = bool(options.get("legacy"))

@@ -47,7 +47,6 @@ def test_text_is_tokenised_before_it_is_encoded(tmp_path: Path) -> None:
 
 
 def test_the_target_language_decides_how_text_is_put_together(tmp_path: Path) -> None:
-    pytest.importorskip("jieba")
     text = pipeline(tmp_path, tokenizer="byte-level")
     words = "你好 世界".encode()
     assert text.decode(list(words)) == "你好 世界"
@@ -126,8 +125,6 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("language", ["en", "zh", "ja-mecab"])
 def test_threads_get_the_same_answers(tmp_path: Path, language: str) -> None:
-    for package in {"zh": ("opencc", "jieba", "pangu"), "ja-mecab": ("MeCab", "ipadic", "pangu")}.get(language, ()):
-        pytest.importorskip(package)
     text = pipeline(tmp_path, tokenizer="sentencepiece", src_language=language)
     lines = [*SENTENCES, "我來到北京清華大學", "私はこの国の学生です。"] * 10
     with ThreadPoolExecutor(8) as pool:

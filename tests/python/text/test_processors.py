@@ -1,4 +1,4 @@
-"""Processing by language, with the real packages where they are installed."""
+"""Processing by language, with the real packages."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from nmt_trt.errors import MissingDependencyError
 from nmt_trt.text import chinese
 from nmt_trt.text.chinese import ChineseProcessor
+from nmt_trt.text.dependencies import require
 from nmt_trt.text.japanese import EnglishJapaneseProcessor, MecabProcessor
 from nmt_trt.text.moses import DetokenizingProcessor, MosesProcessor
 from nmt_trt.text.processors import PlainProcessor, make_processor
@@ -65,9 +66,6 @@ def test_english_with_japanese_is_escaped() -> None:
 
 
 def test_chinese() -> None:
-    pytest.importorskip("opencc")
-    pytest.importorskip("jieba")
-    pytest.importorskip("pangu")
     processor = ChineseProcessor()
     assert processor.prepare("我來到北京清華大學") == "我 来到 北京 清华大学"
     assert (
@@ -78,7 +76,7 @@ def test_chinese() -> None:
 
 
 def test_jieba_reads_no_cache_of_the_shared_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    jieba = pytest.importorskip("jieba")
+    jieba = require("jieba", "this test")
 
     def refuse(*_: object) -> None:
         raise AssertionError("jieba's own initialisation was called")
@@ -89,9 +87,6 @@ def test_jieba_reads_no_cache_of_the_shared_temporary_directory(monkeypatch: pyt
 
 
 def test_japanese_by_mecab() -> None:
-    pytest.importorskip("MeCab")
-    pytest.importorskip("ipadic")
-    pytest.importorskip("pangu")
     processor = MecabProcessor()
     assert processor.prepare("私はこの国の学生です。") == "私 は この 国 の 学生 です 。"
     assert processor.restore("私 は Python が 好き です 。") == "私は Python が好きです。"
@@ -105,9 +100,6 @@ def test_japanese_by_mecab() -> None:
 def test_a_missing_package_names_its_extra(
     monkeypatch: pytest.MonkeyPatch, language: str, module: str, extra: str
 ) -> None:
-    for other in ("opencc", "jieba", "pangu", "ipadic", "MeCab"):
-        if other != module and language != "de":
-            pytest.importorskip(other)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=f"needs {module}, which .*: pip install '{extra}'"):
         make_processor(language, (language, "en"), "yttm")
