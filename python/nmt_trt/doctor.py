@@ -21,7 +21,7 @@ REINSTALL = "pip install --force-reinstall nmt_trt"
 EXTRAS = {
     "torch": ("the torch modules: training, tests", ("torch",)),
     "zh": ("Chinese text", ("jieba", "opencc", "pangu")),
-    "ja": ("Japanese text", ("ipadic", "mecab-python3")),
+    "ja": ("Japanese text", ("ipadic", "mecab-python3", "pangu")),
 }
 """Extra -> what it is for, and the distributions that it installs."""
 _TENSORRT = ("tensorrt", "tensorrt_rtx")

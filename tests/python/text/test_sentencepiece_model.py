@@ -87,6 +87,14 @@ def test_a_piece_that_is_not_utf_8_is_refused() -> None:
         SentencePieceTokenizer(data.replace("\u2581the".encode(), b"\xff\xff\xffthe", 1))
 
 
+def test_an_endless_piece_is_refused() -> None:
+    """A unigram model with one more piece, of 250,000 characters: sentencepiece 0.2.1 overflows its stack."""
+    text = b"\x0a\x90\xa1\x0f" + b"z" * 250_000  # field 1 of a SentencePiece
+    piece = b"\x0a\x94\xa1\x0f" + text  # field 1 of a ModelProto
+    with pytest.raises(ArchiveError, match="not a SentencePiece model .*too long"):
+        SentencePieceTokenizer(sentencepiece_model(vocab_size=80, model_type="unigram") + piece)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_gives_ids_of_the_vocabulary(text: str) -> None:
