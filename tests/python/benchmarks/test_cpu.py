@@ -7,12 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from benchmarks.models import write_ending_model
 
-pytest.importorskip("torch")
-pytest.importorskip("ctranslate2")
 SCRIPT = Path(__file__).resolve().parents[3] / "benchmarks" / "cpu.py"
 
 

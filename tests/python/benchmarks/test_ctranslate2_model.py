@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ctranslate2
 import pytest
 
 import nmt_trt
 from benchmarks.models import write_ending_model
 from nmt_trt.errors import UnsupportedModelError
 from random_models import random_sources
-
-ctranslate2 = pytest.importorskip("ctranslate2")
 
 
 @pytest.mark.parametrize("seed", range(6))

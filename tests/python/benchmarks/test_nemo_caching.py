@@ -13,8 +13,6 @@ from nmt_trt.model_directory import read_weights
 from nmt_trt.options import make_options
 from random_models import random_sources
 
-pytest.importorskip("torch")
-
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("beam_size", [1, 4])

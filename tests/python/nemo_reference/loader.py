@@ -58,8 +58,8 @@ def nemo_classes() -> NemoClasses:
     """
     folder = nemo_source_dir()
     for name in (*_with_parents(PARTS), *_with_parents(TRANSFORMER)):
-        _add_package(name, folder)
-    _add_package("nemo.utils", folder).__dict__["logging"] = logging.getLogger("nemo")
+        add_package(name, folder)
+    add_package("nemo.utils", folder).__dict__["logging"] = logging.getLogger("nemo")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -86,7 +86,8 @@ def _with_parents(name: str) -> list[str]:
     return [".".join(words[: count + 1]) for count in range(len(words))]
 
 
-def _add_package(name: str, folder: Path) -> ModuleType:
+def add_package(name: str, folder: Path) -> ModuleType:
+    """An empty package in sys.modules, whose submodules are found below `folder`; the one there if there is one."""
     package = sys.modules.get(name)
     if package is None:
         package = ModuleType(name)

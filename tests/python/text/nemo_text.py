@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nemo_reference.loader import SOURCE_VARIABLE, nemo_source_dir
+from nemo_reference.loader import SOURCE_VARIABLE, add_package, nemo_source_dir
 
 MODEL = "nemo/collections/nlp/models/machine_translation/mt_enc_dec_model.py"
 TOKENIZERS = "nemo.collections.common.tokenizers"
@@ -75,9 +75,9 @@ def nemo_text_model() -> Any:
     folder = text_sources()
     words = TOKENIZERS.split(".")
     for count in range(1, len(words) + 1):
-        _package(".".join(words[:count]), folder)
-    _package("nemo.collections.common.parts", folder)
-    _package("nemo.utils", folder).__dict__["logging"] = logging.getLogger("nemo")
+        add_package(".".join(words[:count]), folder)
+    add_package("nemo.collections.common.parts", folder)
+    add_package("nemo.utils", folder).__dict__["logging"] = logging.getLogger("nemo")
     utilities = ModuleType("nemo.collections.common.parts.utils")
     utilities.__dict__["if_exist"] = None
     sys.modules.setdefault(utilities.__name__, utilities)
@@ -105,12 +105,3 @@ def _model_class(folder: Path) -> Any:
     names |= {"List": typing.List, "get_nmt_tokenizer": get_nmt_tokenizer}  # noqa: UP006
     exec(compile(ast.Module([model], []), MODEL, "exec"), names)
     return names["MTEncDecModel"]
-
-
-def _package(name: str, folder: Path) -> ModuleType:
-    package = sys.modules.get(name)
-    if package is None:
-        package = ModuleType(name)
-        package.__path__ = [str(folder / name.replace(".", "/"))]
-        sys.modules[name] = package
-    return package
