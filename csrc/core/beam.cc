@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace nmt_trt {
 
@@ -12,6 +13,20 @@ Beam::Beam(int32_t size, int32_t eos, int32_t pad)
       last_(slots_.size(), pad),
       ancestry_(slots_.size()),
       new_ancestry_(slots_.size()) {}
+
+Beam::Beam(int32_t eos, int32_t pad, std::vector<Slot> slots, std::vector<int32_t> tokens,
+           std::vector<std::vector<int32_t>> ancestry)
+    : eos_(eos),
+      pad_(pad),
+      slots_(std::move(slots)),
+      last_(slots_.size(), pad),
+      tokens_(std::move(tokens)),
+      ancestry_(std::move(ancestry)),
+      new_ancestry_(slots_.size()) {
+  if (tokens_.size() >= slots_.size()) {
+    std::copy(tokens_.end() - static_cast<std::ptrdiff_t>(slots_.size()), tokens_.end(), last_.begin());
+  }
+}
 
 void Beam::extend(const std::vector<Move>& moves) {
   for (size_t k = 0; k < slots_.size(); ++k) {

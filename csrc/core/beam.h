@@ -36,6 +36,9 @@ struct Move {
 class Beam {
  public:
   Beam(int32_t size, int32_t eos, int32_t pad);
+  /// A beam as it was kept elsewhere. tokens: [steps, size]; ancestry: [size][steps].
+  Beam(int32_t eos, int32_t pad, std::vector<Slot> slots, std::vector<int32_t> tokens,
+       std::vector<std::vector<int32_t>> ancestry);
 
   /// One more token a slot. moves: [size]; with the first, the parents do not matter.
   void extend(const std::vector<Move>& moves);

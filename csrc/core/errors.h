@@ -3,16 +3,19 @@
 #include <stdexcept>
 #include <string>
 
+// Thrown in one shared object and caught in another: their type information must be visible.
+#define NMT_TRT_VISIBLE __attribute__((visibility("default")))
+
 namespace nmt_trt {
 
 /// Base of every exception that the core throws on purpose.
-class Error : public std::runtime_error {
+class NMT_TRT_VISIBLE Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
 /// An argument that cannot be used, or a call out of order.
-class UsageError : public Error {
+class NMT_TRT_VISIBLE UsageError : public Error {
  public:
   using Error::Error;
 
@@ -22,7 +25,25 @@ class UsageError : public Error {
 };
 
 /// Logits from which no distribution follows: NaN or +inf among them, or all of them -inf.
-class LogitsError : public Error {
+class NMT_TRT_VISIBLE LogitsError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// TensorRT cannot be opened or used: a missing or unsuitable library, a plan that it refuses, a failed run.
+class NMT_TRT_VISIBLE EngineError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A CUDA call that failed; the message has the call, its place and CUDA's own text.
+class NMT_TRT_VISIBLE CudaError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// GPU memory that cannot be had; the message has the bytes and what to lower.
+class NMT_TRT_VISIBLE OutOfMemoryError : public Error {
  public:
   using Error::Error;
 };

@@ -1,0 +1,27 @@
+# Sets nmt_trt_with_cuda from NMT_TRT_CUDA and, when it is on, enables the CUDA language.
+include(CheckLanguage)
+
+set(nmt_trt_with_cuda OFF)
+if(NOT NMT_TRT_CUDA STREQUAL "OFF")
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 86-real 89-real 90)
+    endif()
+    enable_language(CUDA)
+    set(CMAKE_CUDA_STANDARD 17)
+    set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+    set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+    find_package(CUDAToolkit REQUIRED)
+    set(nmt_trt_with_cuda ON)
+  elseif(NMT_TRT_CUDA STREQUAL "ON")
+    message(FATAL_ERROR "NMT_TRT_CUDA=ON, but no CUDA compiler was found. Put nvcc on the PATH, or name it with "
+                        "-DCMAKE_CUDA_COMPILER=/usr/local/cuda/bin/nvcc.")
+  endif()
+endif()
+
+if(nmt_trt_with_cuda)
+  message(STATUS "nmt_trt ${PROJECT_VERSION}: with CUDA ${CUDAToolkit_VERSION} for ${CMAKE_CUDA_ARCHITECTURES}")
+else()
+  message(STATUS "nmt_trt ${PROJECT_VERSION}: CPU only (no CUDA compiler, or NMT_TRT_CUDA=OFF)")
+endif()

@@ -1,0 +1,27 @@
+# NVIDIA's public TensorRT repository: the commit of a release, and the SHA-256 of the headers that csrc/engine needs.
+
+set(nmt_trt_header_commit_10.15 9973b2f4ab5c0d0055e9d36cd94a5692f8f8da1f) # tag v10.15
+set(
+  nmt_trt_header_sums_10.15
+  "ab1a80af8ef310b91a58aa3c6d0f1244318f2d267c854f11e1a674b3bc40b666 NvInferImpl.h"
+  "3e10fe5b85545f2e956e6935271badf0b1c72553b698000a61d46d69c5d53030 NvInferLegacyDims.h"
+  "774e457b2e80f27502ea1aed8132949f6e0788251b5374948e1bfdc9de9fb0ee NvInferPluginBase.h"
+  "741edeb95af00aa01cfaf45ff68ec79891a1380e8d6dd5c36ff77310b3051c35 NvInferRuntime.h"
+  "f7abd0bca8a2641ad92f270b53e7843a1eaf8c56568cbaf7bf8d5878330c4ec9 NvInferRuntimeBase.h"
+  "9461c9d07403c5dd1f8a6dea17fa5c3fe5cef7c4290c6768370a1d8139d4ac5d NvInferRuntimeCommon.h"
+  "d337b34b7b7efc1c65ba3405a6551389063669cb0c51704f91578b5f817999fc NvInferRuntimePlugin.h"
+  "e93b61bb1b9f4cd4b731abe8739023ebd41542577f69db5ca9e6658eb3d27d0e NvInferVersion.h"
+)
+
+set(nmt_trt_header_commit_11.0 771d8efdf7f9d7b1eeb0864eb05d4dd8a7755bb5) # tag v11.0
+set(
+  nmt_trt_header_sums_11.0
+  "666efdb76bf9d0e8160e06010a89756f507d93a416bdb5f96a9a4f2a6caa9ded NvInferImpl.h"
+  "3e10fe5b85545f2e956e6935271badf0b1c72553b698000a61d46d69c5d53030 NvInferLegacyDims.h"
+  "759f354754e64bf4d1e68d7df796c155c46f8a27541bf1912ba13e79a5a26fc2 NvInferPluginBase.h"
+  "1a0692924bb6b28b9662fdfd58c09e911b06bcbfbba1915514d67daa5406058e NvInferRuntime.h"
+  "ec38759dbf8a5538c4cd30890f1764658bc2dcec87e95ac18148e476cbe1671b NvInferRuntimeBase.h"
+  "eff4c0251cb4813bbc7fe34c6b28fdb6c08734c27ae53b07974d2557bf1431be NvInferRuntimeCommon.h"
+  "d4db4236da9c03e543949247a75478b5ce68fc84eb30cd15b35081b94c8d8391 NvInferRuntimePlugin.h"
+  "7b022dfc68a640230c07adbb6a40437d1549583e06c1f919cedea207f2d04ef5 NvInferVersion.h"
+)
