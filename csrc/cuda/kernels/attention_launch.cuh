@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <string>
+
+#include "core/errors.h"
+#include "cuda/attention.h"
+#include "cuda/kernels/attention_layout.cuh"
+#include "cuda/kernels/float_types.h"
+
+namespace nmt_trt::cuda {
+
+/// call(number, layout) with the device's type for `type` and the HeadLayout for the head size. Throws
+/// UsageError for a type that is not floating or a head size that no layout fits.
+template <typename Call>
+void with_head_layout(const HeadShape& shape, DataType type, Call call) {
+  const int32_t head_size = shape.head_size;
+  if (head_size < 1 || head_size > kMaxHeadSize) {
+    throw UsageError("head_size", "1 to " + std::to_string(kMaxHeadSize), std::to_string(head_size));
+  }
+  with_float_type("attention", type, [&](auto number) {
+    constexpr int kRun = static_cast<int>(sizeof(uint4) / sizeof(number));
+    if (head_size % kRun != 0 || head_size > HeadLayout<16, kRun>::kElements) {
+      call(number, HeadLayout<32, 1>{});
+    } else if (head_size > HeadLayout<8, kRun>::kElements) {
+      call(number, HeadLayout<16, kRun>{});
+    } else {
+      call(number, HeadLayout<8, kRun>{});
+    }
+  });
+}
+
+/// Throws UsageError unless `address` suits loads of 16 bytes.
+inline void check_aligned(const char* tensor, const void* address) {
+  const auto past = reinterpret_cast<uintptr_t>(address) % sizeof(uint4);
+  if (past == 0) return;
+  throw UsageError(std::string("the address of ") + tensor, "a multiple of 16",
+                   std::to_string(past) + " past one");
+}
+
+}  // namespace nmt_trt::cuda

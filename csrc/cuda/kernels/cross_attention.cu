@@ -1,0 +1,122 @@
+#include <cstdint>
+
+#include "cuda/attention.h"
+#include "cuda/check.h"
+#include "cuda/kernels/attention_launch.cuh"
+#include "cuda/kernels/attention_layout.cuh"
+#include "cuda/kernels/attention_softmax.cuh"
+#include "cuda/search.h"
+
+namespace nmt_trt::cuda {
+namespace {
+
+// Hypotheses that use a key and a value once read.
+constexpr int kHypotheses = 4;
+
+template <typename T>
+struct Arguments {
+  const int32_t* sentence;
+  const uint8_t* finished;
+  const int32_t* lengths;
+  int32_t beam_size;
+  int32_t source;
+  int32_t head_size;
+  float scale;  // of powers of 2
+  const T* query;
+  const T* keys;
+  const T* values;
+  T* out;
+};
+
+// The keys and values of a source, of one head: [source, head_size].
+template <typename T>
+struct CrossRows {
+  const T* keys;
+  const T* values;
+  int32_t head_size;
+
+  __device__ int32_t find(int32_t position) const { return position; }
+  __device__ HeadRows<T> at(int32_t position, int32_t) const {
+    return {keys + position * head_size, values + position * head_size};
+  }
+};
+
+// Grid: hypotheses by kQueries, heads, rows.
+template <typename T, typename Layout, int kQueries>
+__global__ void __launch_bounds__(kAttentionThreads) cross_attention_kernel(const Arguments<T> arguments) {
+  __shared__ MergeSpace<Layout, kQueries> space;
+  const int32_t beam_size = arguments.beam_size;
+  const int32_t head_size = arguments.head_size;
+  const auto row = static_cast<int32_t>(blockIdx.z);
+  const auto head = static_cast<int32_t>(blockIdx.y);
+  const auto heads = static_cast<int32_t>(gridDim.y);
+  const int32_t first = static_cast<int32_t>(blockIdx.x) * kQueries;
+  const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
+
+  // Three rounds of reads, each of which needs the one before: these, the state of the sentence, the source.
+  const int64_t hidden = static_cast<int64_t>(heads) * head_size;
+  const int64_t offset = (static_cast<int64_t>(row) * beam_size + first) * hidden + head * head_size;
+  const int32_t used = min(kQueries, beam_size - first);
+  const int32_t sentence = arguments.sentence[row];
+  const int32_t positions = min(arguments.lengths[row], arguments.source);
+  HeadPart<T> query_parts[kQueries];
+#pragma unroll
+  for (int q = 0; q < kQueries; ++q) {
+    query_parts[q] = load_part<Layout>(arguments.query + offset + min(q, used - 1) * hidden, head_size, lane);
+  }
+  start_loads();
+  if (sentence < 0 || arguments.finished[sentence] != 0) return;
+
+  const int64_t cross = (static_cast<int64_t>(row) * heads + head) * arguments.source * head_size;
+  const CrossRows<T> rows = {arguments.keys + cross, arguments.values + cross, head_size};
+  float query[kQueries][kHeadPart];
+#pragma unroll
+  for (int q = 0; q < kQueries; ++q) {
+    scaled_query<Layout>(query_parts[q], head_size, lane, arguments.scale, query[q]);
+  }
+  Attended<kQueries> attended;
+  attend<Layout, T>(query, positions, head_size, rows, find_rows<Layout>(rows, 0, positions), attended);
+
+  T* out = arguments.out + offset;
+  merge<Layout>(attended, space, [&](int q, int element, float value) {
+    if (q < used && element < head_size) out[q * hidden + element] = from_float<T>(value);
+  });
+}
+
+}  // namespace
+
+void cross_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape,
+                     int32_t source, const int32_t* lengths, const void* query, const void* cross_k,
+                     const void* cross_v, void* out, DataType type, cudaStream_t stream) {
+  check_aligned("query", query);
+  check_aligned("cross_k", cross_k);
+  check_aligned("cross_v", cross_v);
+  if (inputs.rows == 0) return;
+  with_head_layout(shape, type, [&](auto number, auto layout) {
+    using T = decltype(number);
+    using Layout = decltype(layout);
+    const Arguments<T> arguments = {inputs.sentence,
+                                    state.finished,
+                                    lengths,
+                                    state.beam_size,
+                                    source,
+                                    shape.head_size,
+                                    shape.scale * kLog2E,
+                                    static_cast<const T*>(query),
+                                    static_cast<const T*>(cross_k),
+                                    static_cast<const T*>(cross_v),
+                                    static_cast<T*>(out)};
+    const auto heads = static_cast<unsigned int>(shape.heads);
+    const auto rows = static_cast<unsigned int>(inputs.rows);
+    if (state.beam_size == 1) {
+      cross_attention_kernel<T, Layout, 1><<<dim3(1, heads, rows), kAttentionThreads, 0, stream>>>(arguments);
+    } else {
+      const auto shares = static_cast<unsigned int>((state.beam_size - 1) / kHypotheses + 1);
+      cross_attention_kernel<T, Layout, kHypotheses>
+          <<<dim3(shares, heads, rows), kAttentionThreads, 0, stream>>>(arguments);
+    }
+  });
+  NMT_TRT_CUDA_LAUNCHED(cross_attention_kernel);
+}
+
+}  // namespace nmt_trt::cuda

@@ -1,0 +1,371 @@
+#include <cstring>
+
+#include "core/top_log_probs.h"
+#include "cuda/check.h"
+#include "cuda/kernels/float_types.h"
+#include "cuda/kernels/order.h"
+#include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/warp.h"
+#include "cuda/search.h"
+
+namespace nmt_trt::cuda {
+namespace {
+
+// One warp reads a tile of 1024 logits at a time, 32 a lane, into registers; finds the largest, sums the
+// exponentials, and picks the K best one after the other. The last block of a row to finish merges the lists
+// of its warps. Blocks are many enough to fill the GPU with few rows, and which one is the last does not
+// show.
+constexpr int kThreads = RowSplit::kWarps * kWarpSize;
+constexpr int kPerLane = RowSplit::kTile / kWarpSize;
+// Independent chains of comparisons or additions, to hide their latency.
+constexpr int kChains = 4;
+constexpr int kPerChain = kPerLane / kChains;
+constexpr int kListsPerLane = RowSplit::kMaxLists / kWarpSize;
+static_assert(kPerLane == kWarpSize, "a lane's logits are looked through by one lane each");
+
+constexpr RankedToken kNoToken = {0, 0};
+
+struct Arguments {
+  const void* logits;
+  uint32_t vocab_size;
+  uint32_t excluded;  // a token, or a number that is none
+  int32_t beam_size;
+  RowSplit split;
+  void* scratch;
+  int32_t* bad_logits;
+  Candidate* candidates;
+};
+
+// exp(x) for x <= 0, within 2 ulp near 0 and |x| * 1e-7 further down, where it weighs little.
+__device__ float fast_exp(float x) {
+  constexpr float kLog2E = 1.44269504F;
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x * kLog2E));
+  return power;
+}
+
+// The first of all lanes' tokens, and the lane it came from.
+struct WarpChoice {
+  RankedToken token;
+  int lane;
+};
+
+__device__ WarpChoice first_of_warp(const RankedToken& mine) {
+  const uint32_t key = warp_max(mine.key);
+  const uint32_t token = warp_min(mine.key == key ? mine.token : UINT32_MAX);
+  const uint32_t lanes = __ballot_sync(kAllLanes, mine.key == key && mine.token == token);
+  return {{key, token}, __ffs(static_cast<int>(lanes)) - 1};
+}
+
+/// A tile of one row, spread over the lanes of a warp in vectors of 16 bytes.
+template <typename T, bool kAligned>
+struct Tile {
+  static constexpr int kVector = sizeof(uint4) / sizeof(T);
+
+  const T* row;
+  uint32_t first;  // token of the tile's first logit
+  uint32_t vocab_size;
+  uint32_t excluded;
+
+  __device__ uint32_t token_of(int lane, int element) const {
+    return first +
+           static_cast<uint32_t>((element / kVector * kWarpSize + lane) * kVector + element % kVector);
+  }
+
+  __device__ void load(int lane, float (&x)[kPerLane]) const {
+#pragma unroll
+    for (int begin = 0; begin < kPerLane; begin += kVector) {
+      const uint32_t token = token_of(lane, begin);
+      if constexpr (kAligned) {
+        if (token < vocab_size) {
+          T values[kVector];
+          const uint4 packed = *reinterpret_cast<const uint4*>(row + token);
+          memcpy(values, &packed, sizeof(packed));
+#pragma unroll
+          for (int j = 0; j < kVector; ++j) x[begin + j] = to_float(values[j]);
+        } else {
+#pragma unroll
+          for (int j = 0; j < kVector; ++j) x[begin + j] = -INFINITY;
+        }
+      } else {
+#pragma unroll
+        for (int j = 0; j < kVector; ++j) {
+          x[begin + j] = token + j < vocab_size ? to_float(row[token + j]) : -INFINITY;
+        }
+      }
+    }
+  }
+
+  /// The best of a lane's logits x, NaN being passed over.
+  __device__ RankedToken best_of(int lane, const float (&x)[kPerLane]) const {
+    float best[kChains];
+    int place[kChains];
+#pragma unroll
+    for (int chain = 0; chain < kChains; ++chain) {
+      best[chain] = -INFINITY;
+      place[chain] = 0;
+#pragma unroll
+      for (int i = chain * kPerChain; i < (chain + 1) * kPerChain; ++i) {
+        if (x[i] > best[chain]) {
+          best[chain] = x[i];
+          place[chain] = i;
+        }
+      }
+    }
+#pragma unroll
+    for (int chain = 1; chain < kChains; ++chain) {
+      if (best[chain] > best[0]) {
+        best[0] = best[chain];
+        place[0] = place[chain];
+      }
+    }
+    return {order_key(best[0]), token_of(lane, place[0])};
+  }
+
+  /// Makes the excluded token's logit -inf; true when it is in this tile (for all lanes).
+  __device__ bool exclude(int lane, float (&x)[kPerLane]) const {
+    if (excluded - first >= RowSplit::kTile) return false;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) {
+      if (token_of(lane, i) == excluded) x[i] = -INFINITY;
+    }
+    return true;
+  }
+
+  /// The best of the logits of lane `owner` that come after `last`, found by all lanes together.
+  __device__ RankedToken next_of(int owner, const RankedToken& last) const {
+    const uint32_t token = token_of(owner, static_cast<int>(threadIdx.x) % kWarpSize);
+    RankedToken mine = kNoToken;
+    if (token < vocab_size && token != excluded) {
+      const RankedToken other = {order_key(to_float(row[token])), token};
+      if (last.before(other)) mine = other;
+    }
+    return first_of_warp(mine).token;
+  }
+};
+
+/// The K best tokens that a warp has seen, the i-th in lane i, and its part of the sum.
+struct WarpList {
+  RankedToken entry = kNoToken;
+  PartialSum partial = {-INFINITY, 0.0F};
+
+  /// x: this lane's logits of the tile; changed.
+  template <typename T, bool kAligned>
+  __device__ void add(const Tile<T, kAligned>& tile, float (&x)[kPerLane], int lane, int32_t beam_size) {
+    RankedToken best = tile.best_of(lane, x);
+    add_to_sum(x, value_of_key(warp_max(best.key)));
+    if (tile.exclude(lane, x)) best = tile.best_of(lane, x);
+    pick(tile, best, lane, beam_size);
+  }
+
+ private:
+  __device__ void add_to_sum(const float (&x)[kPerLane], float tile_max) {
+    const float max = fmaxf(partial.max, tile_max);
+    const float shift = max == -INFINITY ? 0.0F : max;
+    float sums[kChains] = {};
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) sums[i % kChains] += fast_exp(x[i] - shift);  // NaN of NaN and of +inf
+    const float sum = warp_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+    partial.sum = partial.sum * fast_exp(partial.max - shift) + sum;
+    partial.max = max;
+  }
+
+  // The best of the entries so far and of the tile become the new entries. best: the best of this lane's
+  // logits.
+  template <typename T, bool kAligned>
+  __device__ void pick(const Tile<T, kAligned>& tile, RankedToken best, int lane, int32_t beam_size) {
+    RankedToken so_far = entry;
+    entry = kNoToken;
+    for (int32_t i = 0; i < beam_size; ++i) {
+      const bool from_tile = best.before(so_far);
+      const WarpChoice choice = first_of_warp(from_tile ? best : so_far);
+      if (choice.token.key <= kLowestKey) break;
+      if (lane == i) entry = choice.token;
+      if (i + 1 == beam_size) break;
+      const bool mine = lane == choice.lane;
+      if (mine && !from_tile) so_far = kNoToken;
+      if (__any_sync(kAllLanes, mine && from_tile)) {
+        const RankedToken next = tile.next_of(choice.lane, choice.token);
+        if (mine) best = next;
+      }
+    }
+  }
+};
+
+template <typename T, bool kAligned>
+__device__ WarpList read_list(const Arguments& arguments, int32_t row, int32_t list, int lane) {
+  const T* logits =
+      static_cast<const T*>(arguments.logits) + static_cast<int64_t>(row) * arguments.vocab_size;
+  WarpList found;
+  for (int32_t i = 0; i < arguments.split.tiles; ++i) {
+    const uint32_t first = static_cast<uint32_t>(list * arguments.split.tiles + i) * RowSplit::kTile;
+    if (first >= arguments.vocab_size) break;
+    const Tile<T, kAligned> tile = {logits, first, arguments.vocab_size, arguments.excluded};
+    float x[kPerLane];
+    tile.load(lane, x);
+    found.add(tile, x, lane, arguments.beam_size);
+  }
+  return found;
+}
+
+/// The lists of one row, each sorted, in the hands of one warp: lane l has lists l, l + 32, ...
+struct Merge {
+  const RankedToken* entries;  // [lists, K]
+  int32_t lists;
+  int32_t beam_size;
+  uint8_t taken[kListsPerLane] = {};
+
+  // The first token of this lane's lists that has not been taken; `of` is its list's number within the lane.
+  __device__ RankedToken head(int lane, int& of) const {
+    RankedToken best = kNoToken;
+#pragma unroll
+    for (int i = 0; i < kListsPerLane; ++i) {
+      const int32_t list = lane + i * kWarpSize;
+      if (list >= lists || taken[i] >= beam_size) continue;
+      const RankedToken token = entries[list * beam_size + taken[i]];
+      if (!token.before(best)) continue;
+      best = token;
+      of = i;
+    }
+    return best;
+  }
+
+  __device__ RankedToken next(int lane) {
+    int of = 0;
+    const WarpChoice choice = first_of_warp(head(lane, of));
+#pragma unroll
+    for (int i = 0; i < kListsPerLane; ++i) {
+      if (lane == choice.lane && i == of) ++taken[i];
+    }
+    return choice.token;
+  }
+};
+
+__device__ PartialSum merge_sums(const RowPartials& partials, int32_t lists, int lane) {
+  PartialSum mine[kListsPerLane];
+  float max = -INFINITY;
+#pragma unroll
+  for (int i = 0; i < kListsPerLane; ++i) {
+    const int32_t list = lane + i * kWarpSize;
+    mine[i] = {-INFINITY, 0.0F};
+    if (list < lists) {
+      const float2 loaded = __ldcg(reinterpret_cast<const float2*>(partials.sums + list));
+      mine[i] = {loaded.x, loaded.y};
+    }
+    max = fmaxf(max, mine[i].max);
+  }
+  max = value_of_key(warp_max(order_key(max)));
+  float sum = 0.0F;
+#pragma unroll
+  for (int i = 0; i < kListsPerLane; ++i) {
+    sum += mine[i].sum * (mine[i].max == max ? 1.0F : expf(mine[i].max - max));
+  }
+  return {max, warp_sum(sum)};
+}
+
+// By the last block of a row. entries: shared memory for [lists, K].
+__device__ void merge_row(const Arguments& arguments, const RowPartials& partials, int32_t row,
+                          RankedToken* entries) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int32_t lists = arguments.split.lists;
+  const int32_t beam_size = arguments.beam_size;
+  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < lists * beam_size; i += kThreads) {
+    const uint2 loaded = __ldcg(reinterpret_cast<const uint2*>(partials.entries + i));
+    entries[i] = {loaded.x, loaded.y};
+  }
+  __syncthreads();
+  if (threadIdx.x >= kWarpSize) return;
+  const PartialSum total = merge_sums(partials, lists, lane);
+  Merge merge{entries, lists, beam_size};
+  RankedToken mine = kNoToken;
+  for (int32_t i = 0; i < beam_size; ++i) {
+    const RankedToken next = merge.next(lane);
+    if (lane == i) mine = next;
+    if (next.key <= kLowestKey) break;
+  }
+  if (lane < beam_size) {
+    const bool exists = mine.key > kLowestKey;
+    const float log_prob = (value_of_key(mine.key) - total.max) - logf(total.sum);
+    arguments.candidates[static_cast<int64_t>(row) * beam_size + lane] = {
+        exists ? log_prob : -INFINITY, exists ? static_cast<int32_t>(mine.token) : 0};
+  }
+  if (lane == 0) {
+    *partials.arrived = 0;
+    if (!(total.sum > 0.0F && total.sum < INFINITY)) *arguments.bad_logits = 1;
+  }
+}
+
+// Whether the search looks at hypothesis k of a row.
+__device__ bool matters(const SearchState& state, const int32_t* sentence_of_row, int32_t row, int32_t k) {
+  const int32_t sentence = sentence_of_row[row];
+  if (sentence < 0 || state.finished[sentence] != 0) return false;
+  if (*state.steps == 0) return k == 0;
+  return state.policy == PolicyKind::kNemo || state.ended[sentence * state.beam_size + k] == 0;
+}
+
+template <typename T, bool kAligned>
+__global__ void __launch_bounds__(kThreads)
+    top_log_probs_kernel(SearchState state, const int32_t* sentence_of_row, Arguments arguments) {
+  extern __shared__ RankedToken shared_entries[];
+  __shared__ bool is_last;
+  const int32_t blocks = arguments.split.blocks();
+  const int32_t beam_size = arguments.beam_size;
+  const auto row = static_cast<int32_t>(blockIdx.x) / blocks;
+  if (!matters(state, sentence_of_row, row / beam_size, row % beam_size)) return;
+
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int32_t list = static_cast<int32_t>(blockIdx.x) % blocks * RowSplit::kWarps +
+                       static_cast<int32_t>(threadIdx.x) / kWarpSize;
+  const RowPartials partials = RowPartials::at(arguments.scratch, arguments.split, beam_size, row);
+  const WarpList found = read_list<T, kAligned>(arguments, row, list, lane);
+  if (lane < beam_size) partials.entries[list * beam_size + lane] = found.entry;
+  if (lane == 0) partials.sums[list] = found.partial;
+
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    is_last = atomicAdd(partials.arrived, 1U) + 1U == static_cast<uint32_t>(blocks);
+    __threadfence();
+  }
+  __syncthreads();
+  if (is_last) merge_row(arguments, partials, row, shared_entries);
+}
+
+}  // namespace
+
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t vocab_size) {
+  return RowPartials::bytes(RowSplit::of(vocab_size), beam_size) * static_cast<size_t>(rows) *
+         static_cast<size_t>(beam_size);
+}
+
+void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
+                   Candidate* candidates, cudaStream_t stream) {
+  const int32_t rows = inputs.rows * state.beam_size;
+  if (rows == 0) return;
+  const int32_t excluded = state.policy == PolicyKind::kGnmt ? state.pad : TopLogProbs::kNone;
+  const RowSplit split = RowSplit::of(state.vocab_size);
+  const Arguments arguments = {logits,
+                               static_cast<uint32_t>(state.vocab_size),
+                               static_cast<uint32_t>(excluded),
+                               state.beam_size,
+                               split,
+                               state.scratch,
+                               state.bad_logits,
+                               candidates};
+  const auto blocks = static_cast<unsigned int>(rows) * static_cast<unsigned int>(split.blocks());
+  const size_t shared =
+      static_cast<size_t>(split.lists) * static_cast<size_t>(state.beam_size) * sizeof(RankedToken);
+  with_float_type("logits", type, [&](auto number) {
+    using T = decltype(number);
+    const bool aligned = reinterpret_cast<uintptr_t>(logits) % sizeof(uint4) == 0 &&
+                         static_cast<size_t>(state.vocab_size) * sizeof(T) % sizeof(uint4) == 0;
+    if (aligned) {
+      top_log_probs_kernel<T, true><<<blocks, kThreads, shared, stream>>>(state, inputs.sentence, arguments);
+    } else {
+      top_log_probs_kernel<T, false><<<blocks, kThreads, shared, stream>>>(state, inputs.sentence, arguments);
+    }
+  });
+  NMT_TRT_CUDA_LAUNCHED(top_log_probs_kernel);
+}
+
+}  // namespace nmt_trt::cuda

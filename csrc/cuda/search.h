@@ -1,0 +1,116 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/engine.h"
+#include "core/options.h"
+#include "core/top_log_probs.h"
+
+namespace nmt_trt::cuda {
+
+/// What the host may look at while the device works: in mapped host memory, written by the device after each
+/// step.
+struct SearchProgress {
+  /// Updates finished so far (1 after the first), written last.
+  int32_t steps;
+  /// Sentences that have not finished.
+  int32_t active;
+  /// Logits that give no distribution were met; the search stays where it was.
+  int32_t bad_logits;
+};
+
+/// Device memory of one batch's beam search. B = sentences (fixed for the batch's life), R = rows of the
+/// model's batch (bucketed; shrinks when finished sentences are taken out), K = beam size, V = vocabulary, T
+/// = capacity in generated tokens. The cache slot of hypothesis k at model step j (j = 0 feeds the start
+/// token) is j * K + k, and N = slots is the number of slots of a stage's cache. Step j + 1 attends to slot
+/// 0, which holds the start token, and to slot (i + 1) * K + ancestry[b, k, i] for each i <= j.
+struct SearchState {
+  PolicyKind policy;
+  int32_t eos, pad;
+  /// NemoPolicy's other_length: 2 when the start token is a word, else 1. Unused by gnmt.
+  int32_t other_length;
+  int32_t sentences, beam_size, vocab_size, capacity;
+
+  // Per sentence, in the order of the batch as it began.
+  const int32_t* max_lengths;  // [B]
+  const float* penalties;      // [capacity + 4], LengthPenalty(alpha)(len) for len = 0, 1, ...
+  float* sum;                  // [B, K]     Slot::sum
+  float* penalty;              // [B, K]     Slot::penalty
+  int32_t* words;              // [B, K]     Slot::words
+  uint8_t* ended;              // [B, K]     Slot::ended
+  int32_t* tokens;             // [B, T, K]  token generated at (step, slot)
+  int32_t* ancestry;           // [B, K, T]  slot of hypothesis k at each step, the newest being k
+  uint8_t* finished;           // [B]
+  uint8_t* own_finished;  // [B]        as finished, before policies whose sentences end together wait for all
+  // Per batch.
+  int32_t* steps;       // [1]        tokens generated so far
+  int32_t* bad_logits;  // [1]
+  uint32_t* arrived;  // [1]        for the last block of a step to know that it is the last; 0 between steps
+  SearchProgress* progress;  // mapped host memory, its device address
+  void* scratch;  // top_log_probs_scratch_bytes(), 16-byte aligned, zeroed once when it was allocated
+};
+
+/// Bytes of SearchState::scratch for at most `rows` rows. Every launch leaves it ready for the next, with as
+/// many rows or with fewer, so one is enough for all stages of a batch and for all batches of the same K and
+/// V.
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t vocab_size);
+
+/// What the decoder reads at the next step, for R rows of which some may be padding.
+struct StepInputs {
+  int32_t rows;          // R, at most 65535
+  int32_t slots;         // N of this stage's cache, at least K
+  int32_t* sentence;     // [R] the sentence of each row, -1 for a padding row
+  int32_t* token;        // [R, K]
+  int32_t* position;     // [1] the step number, never above max_position
+  int32_t max_position;  // largest index into the position table
+};
+
+/// Everything at the beginning of a batch: no tokens, beams empty, nothing finished (sentence b with
+/// max_lengths[b] <= 0 is finished at once), progress zeroed; step inputs for the start token `bos`. All
+/// tokens are PAD and ancestry [b, k, j] is k until a step writes them: steps that a sentence no longer takes
+/// part in read as Beam::idle() leaves them.
+void start_search(const SearchState& state, const StepInputs& inputs, int32_t bos, cudaStream_t stream);
+
+/// One row of logits to its best `beam_size` candidates: log-softmax in fp32, equal logits by rising token,
+/// PAD never with policy gnmt, missing ones {-inf, 0}; the bits depend on the row alone. Rows that the search
+/// does not look at (padding, finished sentences, ended hypotheses of gnmt, k > 0 before the first update)
+/// are skipped. A row with NaN or +inf or nothing finite sets *bad_logits. logits: [R * K, V] of `type`;
+/// candidates: [R, K, K].
+void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
+                   Candidate* candidates, cudaStream_t stream);
+
+/// The next beam of every unfinished sentence from its candidates, exactly as GnmtPolicy and NemoPolicy
+/// choose it (the same fp32 operations in the same order), then the next step's inputs and, last, `progress`.
+/// Rows of finished sentences and padding rows keep their token. After *bad_logits, when all have finished,
+/// or when the step that made the logits had no room in the cache or has none in T, nothing changes any more,
+/// not even `steps` (progress still shows the same numbers, and bad_logits): a graph may be launched too
+/// often.
+void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
+                  cudaStream_t stream);
+
+/// Which rows of the old stage go on: source_row [R_new] gets old row numbers, rising, of unfinished
+/// sentences (with keep_all: of all rows that are not padding), then -1 for padding; new_inputs.sentence
+/// likewise (it is written here), and new_inputs' token and position are made for the next step; padding rows
+/// get PAD. R_new must be large enough; the two stages share no memory.
+void compact_rows(const SearchState& state, const StepInputs& old_inputs, const StepInputs& new_inputs,
+                  bool keep_all, int32_t* source_row, cudaStream_t stream);
+
+/// One tensor to gather: to[r, h, 0:copied] = from[source_row[r], h, 0:copied], in bytes; rows with
+/// source_row -1 are left alone.
+struct GatherItem {
+  const void* from;
+  void* to;
+  int64_t heads;        // middle extent
+  int64_t from_stride;  // bytes between heads, a multiple of 2
+  int64_t to_stride;    // bytes between heads, a multiple of 2
+  int64_t copied;       // bytes of each head, a multiple of 2
+};
+
+/// Gathers all items (device array [count]) for R_new rows in one launch.
+void gather_rows(const GatherItem* items, int32_t count, const int32_t* source_row, int32_t rows,
+                 cudaStream_t stream);
+
+}  // namespace nmt_trt::cuda

@@ -1,0 +1,121 @@
+#include "cuda/gpu_search.h"
+
+#include "core/length_penalty.h"
+
+namespace nmt_trt::testing {
+namespace {
+
+size_t size(int64_t count) { return static_cast<size_t>(count); }
+
+}  // namespace
+
+std::vector<float> penalty_table(float alpha, int32_t capacity) {
+  std::vector<float> table;
+  for (int32_t length = 0; length < capacity + 4; ++length) table.push_back(LengthPenalty(alpha)(length));
+  return table;
+}
+
+cuda::BeamRules rules_of(const SearchOptions& options, const std::vector<float>& penalties) {
+  const bool starts_with_word = options.bos != options.eos && options.bos != options.pad;
+  return {options.policy, options.eos, options.pad, starts_with_word ? 2 : 1, penalties.data()};
+}
+
+GpuStage::GpuStage(const SearchOptions& options, const std::vector<int32_t>& sentence_of_row, int32_t slots)
+    : sentence(sentence_of_row),
+      token(sentence_of_row.size() * size(options.beam_size)),
+      position(1),
+      candidates(token.size() * size(options.beam_size)) {
+  inputs.rows = static_cast<int32_t>(sentence_of_row.size());
+  inputs.slots = slots;
+  inputs.sentence = sentence.data();
+  inputs.token = token.data();
+  inputs.position = position.data();
+  inputs.max_position = slots / options.beam_size - 1;
+}
+
+GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t capacity)
+    : options_(options),
+      max_lengths_(options.max_lengths),
+      words_(options.max_lengths.size() * size(options.beam_size)),
+      tokens_(words_.size() * size(capacity)),
+      ancestry_(tokens_.size()),
+      steps_(1),
+      bad_logits_(1),
+      penalties_(penalty_table(options.length_penalty, capacity)),
+      sum_(words_.size()),
+      penalty_(words_.size()),
+      ended_(words_.size()),
+      finished_(options.max_lengths.size()),
+      own_finished_(options.max_lengths.size()),
+      arrived_(1),
+      scratch_(cuda::top_log_probs_scratch_bytes(most_rows, options.beam_size, options.vocab_size)) {
+  if (scratch_.size() > 0) NMT_TRT_CUDA(cudaMemset(scratch_.data(), 0, scratch_.size()));
+  const cuda::BeamRules rules = rules_of(options, {});
+  state_ = {options.policy,
+            options.eos,
+            options.pad,
+            rules.other_length,
+            static_cast<int32_t>(options.max_lengths.size()),
+            options.beam_size,
+            options.vocab_size,
+            capacity,
+            max_lengths_.data(),
+            penalties_.data(),
+            sum_.data(),
+            penalty_.data(),
+            words_.data(),
+            ended_.data(),
+            tokens_.data(),
+            ancestry_.data(),
+            finished_.data(),
+            own_finished_.data(),
+            steps_.data(),
+            bad_logits_.data(),
+            arrived_.data(),
+            progress_.device(),
+            scratch_.data()};
+}
+
+void GpuSearch::step(const GpuStage& stage, const std::vector<std::byte>& logits, DataType type) {
+  const DeviceArray<std::byte> device_logits(logits);
+  cuda::top_log_probs(state_, stage.inputs, device_logits.data(), type, stage.candidates.data(), nullptr);
+  cuda::update_beams(state_, stage.inputs, stage.candidates.data(), nullptr);
+  NMT_TRT_CUDA(cudaDeviceSynchronize());
+}
+
+SearchSnapshot GpuSearch::snapshot() const {
+  NMT_TRT_CUDA(cudaDeviceSynchronize());
+  SearchSnapshot found;
+  const auto sums = sum_.values();
+  const auto penalties = penalty_.values();
+  const auto words = words_.values();
+  const auto ended = ended_.values();
+  for (size_t i = 0; i < sums.size(); ++i) {
+    found.slots.push_back({sums[i], penalties[i], words[i], ended[i] != 0});
+  }
+  found.tokens = tokens_.values();
+  found.ancestry = ancestry_.values();
+  found.finished = finished_.values();
+  found.steps = steps_.values()[0];
+  found.progress = *progress_.host();
+  return found;
+}
+
+void expect_same(const SearchSnapshot& one, const SearchSnapshot& other) {
+  ASSERT_EQ(one.slots.size(), other.slots.size());
+  for (size_t i = 0; i < one.slots.size(); ++i) {
+    ASSERT_EQ(bits_of(one.slots[i].sum), bits_of(other.slots[i].sum)) << "slot " << i;
+    ASSERT_EQ(bits_of(one.slots[i].penalty), bits_of(other.slots[i].penalty)) << "slot " << i;
+    ASSERT_EQ(one.slots[i].words, other.slots[i].words) << "slot " << i;
+    ASSERT_EQ(one.slots[i].ended, other.slots[i].ended) << "slot " << i;
+  }
+  EXPECT_EQ(one.tokens, other.tokens);
+  EXPECT_EQ(one.ancestry, other.ancestry);
+  EXPECT_EQ(one.finished, other.finished);
+  EXPECT_EQ(one.steps, other.steps);
+  EXPECT_EQ(one.progress.steps, other.progress.steps);
+  EXPECT_EQ(one.progress.active, other.progress.active);
+  EXPECT_EQ(one.progress.bad_logits, other.progress.bad_logits);
+}
+
+}  // namespace nmt_trt::testing

@@ -1,0 +1,37 @@
+#include "cuda/kernels/row_partials.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+namespace nmt_trt::cuda {
+namespace {
+
+TEST(RowSplit, CoversEveryVocabulary) {
+  constexpr int32_t kMost = std::numeric_limits<int32_t>::max();
+  for (const int32_t vocab_size : {1, 2, 1024, 1025, 32000, 131072, 131073, 256206, 10000000, kMost}) {
+    const RowSplit split = RowSplit::of(vocab_size);
+    EXPECT_EQ(split.lists % RowSplit::kWarps, 0) << vocab_size;
+    EXPECT_LE(split.lists, RowSplit::kMaxLists) << vocab_size;
+    const int64_t covered = int64_t{split.lists} * split.tiles * RowSplit::kTile;
+    EXPECT_GE(covered, vocab_size);
+    EXPECT_LE(covered, int64_t{std::numeric_limits<uint32_t>::max()}) << vocab_size;
+  }
+}
+
+TEST(RowPartials, DoNotOverlap) {
+  alignas(RowPartials::kAlignment) static char scratch[1 << 16];
+  const RowSplit split = RowSplit::of(32000);
+  constexpr int32_t kBeamSize = 5;
+  const RowPartials first = RowPartials::at(scratch, split, kBeamSize, 0);
+  const RowPartials second = RowPartials::at(scratch, split, kBeamSize, 1);
+  EXPECT_LE(static_cast<void*>(first.arrived + 1), static_cast<void*>(first.sums));
+  EXPECT_LE(static_cast<void*>(first.sums + split.lists), static_cast<void*>(first.entries));
+  EXPECT_LE(static_cast<void*>(first.entries + split.lists * kBeamSize), static_cast<void*>(second.arrived));
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(second.entries) % sizeof(RankedToken), 0U);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(second.sums) % sizeof(PartialSum), 0U);
+}
+
+}  // namespace
+}  // namespace nmt_trt::cuda
