@@ -8,5 +8,7 @@ namespace nmt_trt::bindings {
 void register_errors();
 void register_hypothesis(pybind11::module_& module);
 void register_beam_search(pybind11::module_& module);
+/// Only in a build with CUDA.
+void register_generator(pybind11::module_& module);
 
 }  // namespace nmt_trt::bindings

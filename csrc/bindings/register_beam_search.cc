@@ -6,18 +6,13 @@
 #include <string>
 
 #include "bindings/arrays.h"
+#include "bindings/policies.h"
 #include "bindings/register.h"
 #include "core/beam_search.h"
 #include "core/errors.h"
 
 namespace nmt_trt::bindings {
 namespace {
-
-PolicyKind policy_named(const std::string& name) {
-  if (name == "gnmt") return PolicyKind::kGnmt;
-  if (name == "nemo") return PolicyKind::kNemo;
-  throw UsageError("policy", "gnmt or nemo", "'" + name + "'");
-}
 
 std::unique_ptr<BeamSearch> make(const std::string& policy, int32_t beam_size, int32_t num_hypotheses,
                                  float length_penalty, int32_t eos, int32_t pad, int32_t bos,

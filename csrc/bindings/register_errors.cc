@@ -25,6 +25,12 @@ void translate(std::exception_ptr pointer) {
     raise("UsageError", error);
   } catch (const LogitsError& error) {
     raise("BackendError", error);
+  } catch (const EngineError& error) {
+    raise("EngineError", error);
+  } catch (const CudaError& error) {
+    raise("CudaError", error);
+  } catch (const OutOfMemoryError& error) {
+    raise("OutOfMemoryError", error);
   } catch (const Error& error) {
     raise("Error", error);
   }

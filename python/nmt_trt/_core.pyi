@@ -1,11 +1,13 @@
 """The C++ core; the docstrings are those of the compiled module."""
 
+from collections.abc import Callable
 from typing import Literal, Never, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+has_cuda: bool
 
 @type_check_only
 class _BoundType(type): ...
@@ -52,3 +54,57 @@ class BeamSearch(metaclass=_BoundType):
     def steps(self) -> int: ...
     @property
     def leaks(self) -> bool: ...
+
+class EngineLibrary(metaclass=_BoundType):
+    """Only in a build with CUDA, as everything below."""
+
+    def __init__(self, *args: Never, **kwargs: Never) -> None: ...
+    @property
+    def flavour(self) -> Literal["tensorrt", "tensorrt-rtx"]: ...
+    @property
+    def version(self) -> str: ...
+    def runtime_cache(self) -> bytes: ...
+    def load_runtime_cache(self, content: bytes) -> None: ...
+
+def open_engine_library(
+    *, shims: list[str], library: str, log: Callable[[int, bytes], None] | None = None
+) -> EngineLibrary: ...
+
+class Generator(metaclass=_BoundType):
+    def __init__(
+        self,
+        library: EngineLibrary,
+        *,
+        plan_provider: Callable[[str], bytes],
+        layers: int,
+        heads: int,
+        head_size: int,
+        vocab_size: int,
+        max_positions: int,
+        eos: int,
+        pad: int,
+        bos: int,
+        source_pad: int,
+        memory_limit: int | None = None,
+    ) -> None: ...
+    def generate(
+        self,
+        ids: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+        *,
+        policy: Literal["gnmt", "nemo"],
+        beam_size: int,
+        num_hypotheses: int,
+        length_penalty: float,
+        max_lengths: NDArray[np.int32],
+        deterministic: bool,
+    ) -> tuple[list[list[Hypothesis]], float, float]: ...
+    def warmup(
+        self, *, batch: int, source: int, beam_size: int, steps: int, policy: Literal["gnmt", "nemo"] = "gnmt"
+    ) -> None: ...
+    def max_batch(self, beam_size: int) -> int: ...
+    def deterministic_rows(self, beam_size: int) -> int: ...
+    @property
+    def max_source(self) -> int: ...
+    @property
+    def memory(self) -> dict[str, int]: ...

@@ -1,0 +1,190 @@
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bindings/arrays.h"
+#include "bindings/policies.h"
+#include "bindings/register.h"
+#include "engine/open_library.h"
+#include "generator/generator.h"
+
+namespace nmt_trt::bindings {
+namespace {
+
+/// A Python callable that C++ may call, copy and drop without holding the interpreter's lock.
+class Callback {
+ public:
+  explicit Callback(py::object callable)
+      : callable_(new py::object(std::move(callable)), [](py::object* object) {
+          if (!Py_IsInitialized()) return;
+          const py::gil_scoped_acquire locked;
+          delete object;
+        }) {}
+
+  std::string bytes(const std::string& argument) const {
+    const py::gil_scoped_acquire locked;
+    return (*callable_)(argument).cast<std::string>();
+  }
+  void log(int severity, const char* message) const {
+    const py::gil_scoped_acquire locked;
+    (*callable_)(severity, py::bytes(message));
+  }
+
+ private:
+  std::shared_ptr<py::object> callable_;
+};
+
+std::shared_ptr<EngineLibrary> open_library(std::vector<std::string> shims, std::string library,
+                                            py::object log) {
+  EngineLibraryOptions options;
+  options.shims = std::move(shims);
+  options.library = std::move(library);
+  if (!log.is_none()) {
+    const Callback callback(std::move(log));
+    options.log = [callback](int severity, const char* message) {
+      if (severity <= kLogInfo && Py_IsInitialized()) callback.log(severity, message);
+    };
+  }
+  const py::gil_scoped_release unlocked;
+  return open_engine_library(options);
+}
+
+std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library, py::object plan_provider,
+                                          int32_t layers, int32_t heads, int32_t head_size,
+                                          int32_t vocab_size, int32_t max_positions, int32_t eos, int32_t pad,
+                                          int32_t bos, int32_t source_pad,
+                                          std::optional<size_t> memory_limit) {
+  const Callback callback(std::move(plan_provider));
+  const PlanProvider provider = [callback](const std::string& graph) { return callback.bytes(graph); };
+  const ModelShape shape = {layers, heads, head_size, vocab_size, max_positions, eos, pad, bos, source_pad};
+  const py::gil_scoped_release unlocked;
+  return std::make_unique<Generator>(std::move(library), provider, shape, memory_limit);
+}
+
+SearchOptions search_options(const ModelShape& shape, const std::string& policy, int32_t beam_size) {
+  SearchOptions options;
+  options.policy = policy_named(policy);
+  options.beam_size = beam_size;
+  options.num_hypotheses = 1;
+  options.eos = shape.eos;
+  options.pad = shape.pad;
+  options.bos = shape.bos;
+  options.vocab_size = shape.vocab_size;
+  return options;
+}
+
+py::tuple generate(Generator& generator, const py::object& ids, const py::object& lengths,
+                   const std::string& policy, int32_t beam_size, int32_t num_hypotheses, float length_penalty,
+                   const py::object& max_lengths, bool deterministic) {
+  const py::array checked_ids = check_array<int32_t>("ids", ids, {-1, -1});
+  const py::array checked_lengths = check_array<int32_t>("lengths", lengths, {checked_ids.shape(0)});
+  const py::array limits = check_array<int32_t>("max_lengths", max_lengths, {checked_ids.shape(0)});
+  const auto* first = static_cast<const int32_t*>(limits.data());
+  SearchOptions options = search_options(generator.shape(), policy, beam_size);
+  options.num_hypotheses = num_hypotheses;
+  options.length_penalty = length_penalty;
+  options.max_lengths.assign(first, first + limits.size());
+  const SourceBatch batch = {
+      static_cast<const int32_t*>(checked_ids.data()), static_cast<const int32_t*>(checked_lengths.data()),
+      static_cast<int32_t>(checked_ids.shape(0)), static_cast<int32_t>(checked_ids.shape(1))};
+  Generation generation;
+  {
+    const py::gil_scoped_release unlocked;
+    generation = generator.generate(batch, options, deterministic);
+  }
+  return py::make_tuple(std::move(generation.hypotheses), generation.encoder_seconds,
+                        generation.generator_seconds);
+}
+
+void warmup(Generator& generator, int32_t batch, int32_t source, int32_t beam_size, int32_t steps,
+            const std::string& policy) {
+  const SearchOptions options = search_options(generator.shape(), policy, beam_size);
+  const py::gil_scoped_release unlocked;
+  generator.warmup(batch, source, options, steps);
+}
+
+py::dict memory(const Generator& generator) {
+  const MemoryUse use = generator.memory();
+  py::dict bytes;
+  bytes["plans"] = use.plans;
+  bytes["scratch"] = use.scratch;
+  bytes["search"] = use.search;
+  bytes["stages"] = use.stages;
+  return bytes;
+}
+
+constexpr const char* kOpenDoc =
+    R"(Open a TensorRT library with the shim that was compiled for its version.
+
+shims: paths of libnmt_trt_engine_*.so; library: a path or a name for the dynamic linker; log(severity, message) gets
+TensorRT's messages as bytes, from any thread: severity 0 (internal error), 1 (error), 2 (warning), 3 (information).
+
+Raises EngineError: no such library, no shim for its version, or no CUDA device.)";
+
+constexpr const char* kGeneratorDoc =
+    R"(Encoder, decoder steps and beam search of one model on the GPU, on a stream of its own.
+
+The interpreter lock is released while it works. Use one object from one thread at a time; several objects may work at
+once. After an error the next call starts afresh.)";
+
+constexpr const char* kGeneratorInitDoc =
+    R"(plan_provider(graph) returns the plan of "encoder" or "decoder_0" to "decoder_<2 * layers>" as bytes; it is called
+when a plan is first needed. memory_limit: most bytes of GPU memory to use; None: no limit.)";
+
+constexpr const char* kGenerateDoc =
+    R"(Translate one batch. ids: int32 array [B, S] padded on the right; lengths: int32 array [B]; max_lengths: int32 array
+[B], most generated tokens of each sentence, EOS included.
+
+Returns the hypotheses of each sentence, best first, and the GPU's seconds in the encoder and in everything behind it.
+With deterministic=True the batch is padded to deterministic_rows sentences and keeps that size.
+
+Raises UsageError for a batch that the engines do not take; EngineError, CudaError, OutOfMemoryError; BackendError when
+the model gives logits that are no numbers.)";
+
+constexpr const char* kWarmupDoc =
+    R"(Make buffers, kernels and CUDA graphs for batches of these sizes and `steps` generated tokens. Raises as generate().)";
+
+}  // namespace
+
+void register_generator(py::module_& module) {
+  using py::arg;
+  py::class_<EngineLibrary, std::shared_ptr<EngineLibrary>>(module, "EngineLibrary",
+                                                            "An opened TensorRT library.")
+      .def_property_readonly("flavour", &EngineLibrary::flavour, "\"tensorrt\" or \"tensorrt-rtx\".")
+      .def_property_readonly("version", &EngineLibrary::version, "As the library tells it.")
+      .def(
+          "runtime_cache", [](EngineLibrary& library) { return py::bytes(library.runtime_cache()); },
+          "Kernels compiled so far, for load_runtime_cache() in another process; empty where there is no "
+          "such thing.")
+      .def(
+          "load_runtime_cache", &EngineLibrary::load_runtime_cache, arg("content"),
+          "Take over kernels compiled earlier. Before the first plan is used; what does not fit is ignored.");
+  module.def("open_engine_library", &open_library, py::kw_only(), arg("shims"), arg("library"),
+             arg("log") = py::none(), kOpenDoc);
+  py::class_<Generator>(module, "Generator", kGeneratorDoc)
+      .def(py::init(&make_generator), arg("library"), py::kw_only(), arg("plan_provider"), arg("layers"),
+           arg("heads"), arg("head_size"), arg("vocab_size"), arg("max_positions"), arg("eos"), arg("pad"),
+           arg("bos"), arg("source_pad"), arg("memory_limit") = py::none(), kGeneratorInitDoc)
+      .def("generate", &generate, arg("ids"), arg("lengths"), py::kw_only(), arg("policy"), arg("beam_size"),
+           arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
+           kGenerateDoc)
+      .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
+           arg("policy") = "gnmt", kWarmupDoc)
+      .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
+           "Most sentences of a batch with this beam size.")
+      .def("deterministic_rows", &Generator::deterministic_rows, arg("beam_size"),
+           py::call_guard<py::gil_scoped_release>(), "Sentences that a deterministic batch is padded to.")
+      .def_property_readonly(
+          "max_source", py::cpp_function(&Generator::max_source, py::call_guard<py::gil_scoped_release>()),
+          "Most tokens of a source.")
+      .def_property_readonly("memory", &memory,
+                             "Bytes of GPU memory in use: plans, scratch, search, stages.");
+}
+
+}  // namespace nmt_trt::bindings

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "core/hypothesis.h"
+#include "core/options.h"
+#include "cuda/event.h"
+#include "cuda/stream.h"
+#include "generator/model_shape.h"
+#include "generator/plans.h"
+#include "generator/search_memory.h"
+#include "generator/stage.h"
+#include "generator/stages.h"
+
+namespace nmt_trt {
+
+/// The sentences of one batch. ids: [sentences, width] right-padded; lengths: [sentences].
+struct SourceBatch {
+  const int32_t* ids;
+  const int32_t* lengths;
+  int32_t sentences;
+  int32_t width;
+};
+
+/// What generate() returns. Seconds are the device's.
+struct Generation {
+  std::vector<std::vector<Hypothesis>> hypotheses;
+  double encoder_seconds;
+  double generator_seconds;
+};
+
+/// Bytes of device memory by what they are for.
+struct MemoryUse {
+  size_t plans, scratch, search, stages;
+};
+
+/// Encoder, decoder steps and beam search of one model on the current GPU, on a stream of its own. A step
+/// neither waits for the device nor allocates nor copies between host and device. Not thread-safe; several
+/// generators may work at once. After an exception it can be used again.
+class Generator {
+ public:
+  /// memory_limit: most bytes of device memory for plans, scratch, search and stages together; none: what
+  /// there is.
+  Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape,
+            std::optional<size_t> memory_limit);
+  Generator(const Generator&) = delete;
+  Generator& operator=(const Generator&) = delete;
+  ~Generator();
+
+  /// options.eos, pad, bos and vocab_size must be the model's. With `deterministic` the batch always runs at
+  /// deterministic_rows() rows, and finished sentences stay in it: a sentence's score bits then depend on its
+  /// own source, its source bucket and the options only. Throws UsageError for shapes that the plans do not
+  /// admit, LogitsError, EngineError, CudaError and OutOfMemoryError.
+  Generation generate(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
+
+  /// Makes what batches of so many sentences and source tokens need for `steps` generated tokens, so that
+  /// none of it happens while they are translated. Throws as generate().
+  void warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps);
+
+  /// Most sentences of a batch with this beam size, 0 when the plans do not admit it; most tokens of a
+  /// source; and sentences of a deterministic batch.
+  int32_t max_batch(int32_t beam_size);
+  int32_t max_source();
+  int32_t deterministic_rows(int32_t beam_size);
+  MemoryUse memory() const;
+  const ModelShape& shape() const { return shape_; }
+
+ private:
+  Stage& begin(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
+  int32_t run(Stage& first, const SearchOptions& options, bool deterministic);
+  bool wait_for(int32_t steps) const;
+  Stage& stage_for(Stage& stage, int32_t step, const SearchOptions& options, bool deterministic);
+  void check_batch(const SourceBatch& batch, const SearchOptions& options);
+  Stage& stage_of(const StageKey& key, const Stage* in_use);
+  Extent batch_extent(int32_t beam_size);
+  SearchMemory& search_for(const SearchOptions& options);
+
+  Plans plans_;
+  ModelShape shape_;
+  cuda::Stream stream_;
+  cuda::Event began_, encoded_, ended_;
+  std::map<std::pair<PolicyKind, int32_t>, std::unique_ptr<SearchMemory>> searches_;
+  SearchMemory* search_ = nullptr;
+  Stages stages_;
+};
+
+}  // namespace nmt_trt

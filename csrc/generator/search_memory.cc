@@ -1,0 +1,129 @@
+#include "generator/search_memory.h"
+
+#include <algorithm>
+
+#include "core/beam.h"
+#include "core/length_penalty.h"
+#include "cuda/check.h"
+#include "generator/layout.h"
+
+namespace nmt_trt {
+namespace {
+
+size_t size(int32_t count) { return static_cast<size_t>(count); }
+
+template <typename T>
+std::vector<T> download(const T* from, size_t count, cudaStream_t stream) {
+  std::vector<T> to(count);
+  NMT_TRT_CUDA(cudaMemcpyAsync(to.data(), from, count * sizeof(T), cudaMemcpyDeviceToHost, stream));
+  return to;
+}
+
+/// The first `steps` columns of each of `rows` rows of `capacity`, `width` numbers a column.
+std::vector<int32_t> download_steps(const int32_t* from, size_t rows, size_t capacity, size_t steps,
+                                    size_t width, cudaStream_t stream) {
+  std::vector<int32_t> to(rows * steps * width);
+  const size_t row = steps * width * sizeof(int32_t);
+  NMT_TRT_CUDA(cudaMemcpy2DAsync(to.data(), row, from, capacity * width * sizeof(int32_t), row, rows,
+                                 cudaMemcpyDeviceToHost, stream));
+  return to;
+}
+
+}  // namespace
+
+SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t beam_size, int32_t sentences,
+                           int32_t capacity, cudaStream_t stream)
+    : limits_(size(sentences)), penalties_(size(capacity) + 4) {
+  const size_t beams = size(sentences) * size(beam_size);
+  const size_t tokens = beams * size(capacity);
+  Layout layout;
+  const size_t max_lengths = layout.add<int32_t>(size(sentences));
+  const size_t penalties = layout.add<float>(size(capacity) + 4);
+  const size_t sum = layout.add<float>(beams);
+  const size_t penalty = layout.add<float>(beams);
+  const size_t words = layout.add<int32_t>(beams);
+  const size_t ended = layout.add<uint8_t>(beams);
+  const size_t token = layout.add<int32_t>(tokens);
+  const size_t ancestry = layout.add<int32_t>(tokens);
+  const size_t finished = layout.add<uint8_t>(size(sentences));
+  const size_t own_finished = layout.add<uint8_t>(size(sentences));
+  const size_t steps = layout.add<int32_t>(1);
+  const size_t bad_logits = layout.add<int32_t>(1);
+  const size_t arrived = layout.add<uint32_t>(1);
+  const size_t scratch =
+      layout.add(cuda::top_log_probs_scratch_bytes(sentences, beam_size, shape.vocab_size));
+  memory_ = cuda::DeviceBuffer(layout.bytes());
+  NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
+
+  state_.policy = policy;
+  state_.eos = shape.eos;
+  state_.pad = shape.pad;
+  state_.other_length = shape.bos != shape.eos && shape.bos != shape.pad ? 2 : 1;
+  state_.sentences = sentences;
+  state_.beam_size = beam_size;
+  state_.vocab_size = shape.vocab_size;
+  state_.capacity = capacity;
+  state_.max_lengths = at<int32_t>(memory_, max_lengths);
+  state_.penalties = at<float>(memory_, penalties);
+  state_.sum = at<float>(memory_, sum);
+  state_.penalty = at<float>(memory_, penalty);
+  state_.words = at<int32_t>(memory_, words);
+  state_.ended = at<uint8_t>(memory_, ended);
+  state_.tokens = at<int32_t>(memory_, token);
+  state_.ancestry = at<int32_t>(memory_, ancestry);
+  state_.finished = at<uint8_t>(memory_, finished);
+  state_.own_finished = at<uint8_t>(memory_, own_finished);
+  state_.steps = at<int32_t>(memory_, steps);
+  state_.bad_logits = at<int32_t>(memory_, bad_logits);
+  state_.arrived = at<uint32_t>(memory_, arrived);
+  state_.scratch = at<void>(memory_, scratch);
+  state_.progress = progress_.device();
+}
+
+void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
+  *progress_.host() = {};
+  std::fill(limits_.begin(), limits_.end(), 0);
+  std::copy(options.max_lengths.begin(), options.max_lengths.end(), limits_.begin());
+  const LengthPenalty penalty(options.length_penalty);
+  for (size_t length = 0; length < penalties_.size(); ++length) {
+    penalties_[length] = penalty(static_cast<int32_t>(length));
+  }
+  NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<int32_t*>(state_.max_lengths), limits_.data(), limits_.bytes(),
+                               cudaMemcpyHostToDevice, stream));
+  NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<float*>(state_.penalties), penalties_.data(), penalties_.bytes(),
+                               cudaMemcpyHostToDevice, stream));
+}
+
+std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& options, int32_t steps,
+                                                           cudaStream_t stream) {
+  const size_t sentences = options.max_lengths.size();
+  const size_t beam_size = size(state_.beam_size);
+  const size_t beams = sentences * beam_size;
+  const size_t row = size(steps) * beam_size;
+  const auto sums = download(state_.sum, beams, stream);
+  const auto penalties = download(state_.penalty, beams, stream);
+  const auto words = download(state_.words, beams, stream);
+  const auto ended = download(state_.ended, beams, stream);
+  const auto tokens =
+      download_steps(state_.tokens, sentences, size(state_.capacity), size(steps), beam_size, stream);
+  const auto ancestry = download_steps(state_.ancestry, beams, size(state_.capacity), size(steps), 1, stream);
+  NMT_TRT_CUDA(cudaStreamSynchronize(stream));
+
+  std::vector<std::vector<Hypothesis>> all;
+  all.reserve(sentences);
+  for (size_t sentence = 0; sentence < sentences; ++sentence) {
+    std::vector<Slot> slots;
+    std::vector<std::vector<int32_t>> paths;
+    for (size_t beam = sentence * beam_size; beam < (sentence + 1) * beam_size; ++beam) {
+      slots.push_back({sums[beam], penalties[beam], words[beam], ended[beam] != 0});
+      paths.emplace_back(&ancestry[beam * size(steps)], &ancestry[beam * size(steps)] + steps);
+    }
+    const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(sentence * row);
+    const Beam beam(options.eos, options.pad, std::move(slots),
+                    {first, first + static_cast<std::ptrdiff_t>(row)}, std::move(paths));
+    all.push_back(beam.best(options.num_hypotheses));
+  }
+  return all;
+}
+
+}  // namespace nmt_trt

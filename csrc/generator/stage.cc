@@ -1,0 +1,172 @@
+#include "generator/stage.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "cuda/attention.h"
+#include "cuda/check.h"
+#include "generator/layout.h"
+
+namespace nmt_trt {
+namespace {
+
+size_t size(int64_t count) { return static_cast<size_t>(count); }
+
+/// Keys and values of self- and cross-attention in every layer, and the source lengths.
+size_t item_count(const ModelShape& shape) { return 4 * size(shape.layers) + 1; }
+
+/// Where the arrays of a stage lie in its memory.
+struct Offsets {
+  std::vector<size_t> caches, cross;
+  size_t cross_bias, ids, lengths, sentence, token, position, source_row, items, total;
+};
+
+Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
+  const size_t rows = size(key.rows);
+  const size_t beams = rows * size(key.beam_size);
+  const size_t hidden = size(shape.heads) * size(shape.head_size) * size_of(type);
+  Layout layout;
+  Offsets offsets;
+  for (int32_t i = 0; i < 2 * shape.layers; ++i) {
+    offsets.caches.push_back(layout.add(beams * size(key.capacity) * hidden));
+    offsets.cross.push_back(layout.add(rows * size(key.source) * hidden));
+  }
+  offsets.cross_bias = layout.add<float>(rows * size(key.source));
+  offsets.ids = layout.add<int32_t>(rows * size(key.source));
+  offsets.lengths = layout.add<int32_t>(rows);
+  offsets.sentence = layout.add<int32_t>(rows);
+  offsets.token = layout.add<int32_t>(beams);
+  offsets.position = layout.add<int32_t>(rows);
+  offsets.source_row = layout.add<int32_t>(rows);
+  offsets.items = layout.add<cuda::GatherItem>(item_count(shape));
+  offsets.total = layout.bytes();
+  return offsets;
+}
+
+}  // namespace
+
+size_t Stage::bytes_needed(const StageKey& key, const ModelShape& shape, Plans& plans) {
+  return place(key, shape, plans.compute_type()).total;
+}
+
+Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::shared_ptr<StepEngines> engines,
+             const cuda::SearchState& search, cudaStream_t stream)
+    : key_(key),
+      shape_(shape),
+      plans_(plans),
+      search_(search),
+      type_(plans.compute_type()),
+      logits_type_(plans.logits_type()),
+      engines_(std::move(engines)),
+      scratch_(plans.scratch()),
+      host_ids_(size(key.rows) * size(key.source)),
+      host_lengths_(size(key.rows)),
+      host_sentence_(size(key.rows)),
+      host_items_(item_count(shape)) {
+  const Offsets offsets = place(key, shape, type_);
+  memory_ = cuda::DeviceBuffer(offsets.total);
+  NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
+  for (const size_t offset : offsets.caches) caches_.push_back(at<void>(memory_, offset));
+  for (const size_t offset : offsets.cross) cross_.push_back(at<void>(memory_, offset));
+  cross_bias_ = at<void>(memory_, offsets.cross_bias);
+  ids_ = at<int32_t>(memory_, offsets.ids);
+  lengths_ = at<int32_t>(memory_, offsets.lengths);
+  source_row_ = at<int32_t>(memory_, offsets.source_row);
+  items_ = at<cuda::GatherItem>(memory_, offsets.items);
+  inputs_.rows = key.rows;
+  inputs_.slots = key.beam_size * key.capacity;
+  inputs_.sentence = at<int32_t>(memory_, offsets.sentence);
+  inputs_.token = at<int32_t>(memory_, offsets.token);
+  inputs_.position = at<int32_t>(memory_, offsets.position);
+  inputs_.max_position = shape.max_positions - 1;
+  NMT_TRT_CUDA(cudaMemsetAsync(inputs_.sentence, 0xFF, size(key.rows) * sizeof(int32_t), stream));  // all padding
+}
+
+void Stage::prepare_encoder(cudaStream_t stream) {
+  if (encoder_graph_) return;
+  encoder_ = plans_.encoder().engine->make_context();
+  encoder_->set_scratch(scratch_->data(), scratch_->bytes());
+  encoder_->set_shape("input_ids", {key_.rows, key_.source});
+  encoder_->set_shape("input_length", {key_.rows});
+  encoder_->bind("input_ids", ids_);
+  encoder_->bind("input_length", lengths_);
+  for (size_t layer = 0; layer < size(shape_.layers); ++layer) {
+    encoder_->bind("cross_k_" + std::to_string(layer), cross_[2 * layer]);
+    encoder_->bind("cross_v_" + std::to_string(layer), cross_[2 * layer + 1]);
+  }
+  encoder_->bind("cross_bias", cross_bias_);
+  encoder_->enqueue(stream);
+  encoder_graph_ = cuda::capture(stream, [&] { encoder_->enqueue(stream); });
+}
+
+void Stage::encode(cudaStream_t stream) {
+  const auto send = [stream](int32_t* to, const cuda::Pinned<int32_t>& from) {
+    NMT_TRT_CUDA(cudaMemcpyAsync(to, from.data(), from.bytes(), cudaMemcpyHostToDevice, stream));
+  };
+  send(ids_, host_ids_);
+  send(lengths_, host_lengths_);
+  send(inputs_.sentence, host_sentence_);
+  prepare_encoder(stream);
+  encoder_graph_.launch(stream);
+}
+
+void Stage::rehearse(cudaStream_t stream) {
+  if (rehearsed_) return;
+  enqueue_decoder(stream);
+  enqueue_search(stream);
+  NMT_TRT_CUDA(cudaStreamSynchronize(stream));
+  rehearsed_ = true;
+}
+
+void Stage::enqueue_decoder(cudaStream_t stream) {
+  const float scale = 1.0F / std::sqrt(static_cast<float>(shape_.head_size));
+  const cuda::HeadShape heads = {shape_.heads, shape_.head_size, scale};
+  engines_->embed(inputs_.token, inputs_.position, stream);
+  for (int32_t layer = 0; layer < shape_.layers; ++layer) {
+    const size_t k = 2 * size(layer);
+    cuda::self_attention(search_, inputs_, heads, inputs_.slots, engines_->qkv(), caches_[k], caches_[k + 1],
+                         engines_->attention(), type_, stream);
+    engines_->run(2 * layer + 1, stream);
+    cuda::cross_attention(search_, inputs_, heads, key_.source, lengths_, engines_->query(), cross_[k],
+                          cross_[k + 1], engines_->attention(), type_, stream);
+    engines_->run(2 * layer + 2, stream);
+  }
+}
+
+void Stage::enqueue_search(cudaStream_t stream) {
+  cuda::top_log_probs(search_, inputs_, engines_->logits(), logits_type_, engines_->candidates(), stream);
+  cuda::update_beams(search_, inputs_, engines_->candidates(), stream);
+}
+
+void Stage::prepare(cudaStream_t stream) {
+  if (step_graph_) return;
+  step_graph_ = cuda::capture(stream, [&] {
+    enqueue_decoder(stream);
+    enqueue_search(stream);
+  });
+}
+
+void Stage::step(cudaStream_t stream) {
+  prepare(stream);
+  step_graph_.launch(stream);
+}
+
+void Stage::take_over(const Stage& from, int32_t steps, bool keep_all, cudaStream_t stream) {
+  cuda::compact_rows(search_, from.inputs_, inputs_, keep_all, source_row_, stream);
+  const int64_t head = int64_t{shape_.head_size} * static_cast<int64_t>(size_of(type_));
+  const int64_t used = int64_t{steps} * key_.beam_size * head;
+  const int64_t source = key_.source * head;
+  for (size_t i = 0; i < caches_.size(); ++i) {
+    host_items_[2 * i] = {from.caches_[i],           caches_[i],           shape_.heads,
+                          from.inputs_.slots * head, inputs_.slots * head, used};
+    host_items_[2 * i + 1] = {from.cross_[i], cross_[i], shape_.heads, source, source, source};
+  }
+  constexpr int64_t kLength = sizeof(int32_t);
+  host_items_[2 * caches_.size()] = {from.lengths_, lengths_, 1, kLength, kLength, kLength};
+  NMT_TRT_CUDA(
+      cudaMemcpyAsync(items_, host_items_.data(), host_items_.bytes(), cudaMemcpyHostToDevice, stream));
+  cuda::gather_rows(items_, static_cast<int32_t>(host_items_.size()), source_row_, key_.rows, stream);
+}
+
+}  // namespace nmt_trt
