@@ -18,7 +18,12 @@ from nmt_trt.errors import ModelDirectoryError
 from nmt_trt.export.decoder import decoder_graph, prefill_graph
 from nmt_trt.export.encoder import encoder_graph
 from nmt_trt.export.graph import FP32, Precision
-from nmt_trt.export.weights_file import weight_locations
+from nmt_trt.export.islands import Islands
+from nmt_trt.export.low_weights import low_weights
+from nmt_trt.export.planning import plan_islands
+from nmt_trt.export.segments import segment_graph, segment_names
+from nmt_trt.export.stored_islands import read_float32_blocks, write_float32_blocks
+from nmt_trt.export.weights_file import WeightLocation, weight_locations
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.weights import weight_shapes
 
@@ -31,6 +36,11 @@ GRAPH_NAMES = tuple(_GRAPHS)
 def graph_file(name: str, precision: Precision = FP32) -> str:
     """The file of one graph: encoder.onnx, or encoder.fp16.onnx in another precision."""
     return f"{name}.onnx" if precision is FP32 else f"{name}.{precision.name}.onnx"
+
+
+def weights_file(precision: Precision = FP32) -> str:
+    """The file of the weights that the graphs of a precision refer to."""
+    return WEIGHTS_FILE if precision is FP32 else f"weights.{precision.name}.safetensors"
 
 
 def write_model_directory(
@@ -66,22 +76,66 @@ def write_model_directory(
             export_graphs(directory, config, precision)
 
 
-def export_graphs(directory: Path, config: TransformerConfig, precision: Precision) -> None:
-    """Write the three ONNX graphs of a precision beside the directory's weights and check them.
+def add_precision(path: Path, precision: Precision, float32: frozenset[str] | None = None) -> None:
+    """Write the graphs of a further precision into a model directory, or write them again; all or nothing.
+
+    Args:
+        path: the model directory.
+        precision: fp16 or bf16; the fp32 graphs are always there.
+        float32: the blocks that the precision computes in float32 from now on, kept in precision.json; None leaves
+            them as they are.
+
+    Raises:
+        ModelDirectoryError: no complete model directory, or the weights do not fit the precision's type.
+    """
+    if not precision.mixed:
+        return
+    config = read_config(path)
+    with _replacing(path, overwrite=True) as directory:
+        renewed = shutil.ignore_patterns(f"*.{precision.name}.onnx", weights_file(precision))
+        shutil.copytree(path, directory, symlinks=True, ignore=renewed, copy_function=_link, dirs_exist_ok=True)
+        if float32 is not None:
+            write_float32_blocks(directory, precision, float32)
+        export_graphs(directory, config, precision)
+
+
+def export_graphs(
+    directory: Path, config: TransformerConfig, precision: Precision, islands: Islands | None = None
+) -> None:
+    """Write the ONNX graphs of a precision beside the directory's weights and check them.
 
     A precision other than fp32 gets a weights file of its own, in that type.
 
+    Args:
+        directory: the model directory.
+        config: its configuration.
+        precision: which graphs.
+        islands: in place of those that are planned from the weights and precision.json.
+
     Raises:
-        ModelDirectoryError: the directory's weights cannot be read.
+        ModelDirectoryError: the directory's weights cannot be read, or do not fit the precision's type.
     """
     weights_path = directory / WEIGHTS_FILE
     if precision.mixed:
-        weights_path = _converted_weights(directory, precision)
+        weights = read_weights(directory)
+        islands = islands or plan_islands(config, weights, precision, read_float32_blocks(directory, config, precision))
+        weights_path = directory / weights_file(precision)
+        save_file(low_weights(config, weights, precision, islands), weights_path)
     locations = weight_locations(weights_path)
-    for name, make in _GRAPHS.items():
+    for name, graph in make_graphs(config, locations, precision, islands or Islands()).items():
         target = directory / graph_file(name, precision)
-        onnx.save(make(config, locations, precision), target)
+        onnx.save(graph, target)
         onnx.checker.check_model(target, full_check=True)
+
+
+def make_graphs(
+    config: TransformerConfig, locations: Mapping[str, WeightLocation], precision: Precision, islands: Islands
+) -> dict[str, onnx.ModelProto]:
+    """Every graph of a precision by name: encoder, decoder and prefill, and the segments that TensorRT runs."""
+    graphs = {name: make(config, locations, precision, islands) for name, make in _GRAPHS.items()}
+    for index, name in enumerate(segment_names(config)):
+        graphs[name] = segment_graph(config, locations, precision, islands, index)
+    return graphs
 
 
 def read_config(directory: Path) -> TransformerConfig:
@@ -141,11 +195,12 @@ def _check_weights(config: TransformerConfig, weights: Mapping[str, np.ndarray])
         raise ModelDirectoryError("weights do not fit the configuration: " + "; ".join(sorted(problems)))
 
 
-def _converted_weights(directory: Path, precision: Precision) -> Path:
-    path = directory / f"weights.{precision.name}.safetensors"
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(precision.compute)
-    save_file({name: array.astype(dtype) for name, array in read_weights(directory).items()}, path)
-    return path
+def _link(source: str, target: str) -> None:
+    """Give a file, which is never written again, a second name; copy it where the file system has no such names."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 @contextmanager

@@ -6,8 +6,20 @@ import os
 
 import pytest
 
+from nmt_trt.engines.flavours import Flavour, load_flavour
+from nmt_trt.errors import EngineError
+
 
 @pytest.fixture(scope="session")
 def thorough() -> bool:
     """Whether the long versions of the tests were asked for (`make test-all`)."""
     return os.environ.get("NMT_TRT_TEST_ALL") == "1"
+
+
+@pytest.fixture(scope="session")
+def rtx() -> Flavour:
+    """TensorRT-RTX, which builds plans without a GPU, if it is installed."""
+    try:
+        return load_flavour("tensorrt-rtx")
+    except EngineError as error:
+        pytest.skip(str(error))

@@ -1,4 +1,7 @@
-"""The decoder graphs: `decoder` makes one step for every beam, `prefill` reads a forced target prefix."""
+"""The whole decoder: `decoder` makes one step for every beam, `prefill` reads a forced target prefix.
+
+The CPU runs these. TensorRT runs the segments of export/segments.py, with attention between them in float32: here too.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from onnx import TensorProto
 
 from nmt_trt.export import layers
 from nmt_trt.export.graph import GraphBuilder, Precision
+from nmt_trt.export.islands import Islands
 from nmt_trt.export.weights_file import WeightLocation
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.weights import output_table, token_table
 
+Cache = Callable[[int, str, str], tuple[str, str]]
+"""(layer, key, value), new ones of the compute type [B,H,T,dh], to those to attend to, of the compute type."""
+
 
 def decoder_graph(
-    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision
+    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision, islands: Islands
 ) -> onnx.ModelProto:
     """One decoder step for K hypotheses of each of B sentences.
 
@@ -24,22 +31,23 @@ def decoder_graph(
     cross_bias float32 [B,1,1,S].
     Outputs: logits [B*K,V], self_k_{l}_out and self_v_{l}_out (bind the inputs' buffers: written in place).
     """
-    g = GraphBuilder("decoder", weights, precision)
+    g = GraphBuilder("decoder", weights, precision, islands)
     token = g.input("token", TensorProto.INT32, ["B", "K"])
     position = g.input("position", TensorProto.INT32, ["B"])
     write_index = g.input("write_index", TensorProto.INT64, ["B"])
     bias = g.input("self_bias", TensorProto.FLOAT, ["B", 1, "K", "N"])
 
     def cached(index: int, key: str, value: str) -> tuple[str, str]:
-        return tuple(_scatter(g, config, index, part, x, write_index) for part, x in (("k", key), ("v", value)))  # type: ignore[return-value]
+        keys, values = (_scatter(g, config, index, part, x, write_index) for part, x in (("k", key), ("v", value)))
+        return _from_cache(g, keys), _from_cache(g, values)
 
-    x = _decoder_body(g, config, token, g.op("Unsqueeze", position, g.int64s(1)), bias, cached)
-    _logits(g, config, x, "B*K")
+    x = decoder_body(g, config, token, g.op("Unsqueeze", position, g.int64s(1)), bias, cached)
+    write_logits(g, config, x, "B*K")
     return g.build("One Transformer decoder step over cached keys and values")
 
 
 def prefill_graph(
-    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision
+    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision, islands: Islands
 ) -> onnx.ModelProto:
     """The decoder over a target prefix (the start token alone, usually), filling cache slots 0 to P-1.
 
@@ -47,10 +55,9 @@ def prefill_graph(
     cross_k_{l} and cross_v_{l} [B,H,S,dh], cross_bias float32 [B,1,1,S].
     Outputs: logits [B,V] after each prefix's last token, self_k_{l}_out and self_v_{l}_out.
     """
-    g = GraphBuilder("prefill", weights, precision)
+    g = GraphBuilder("prefill", weights, precision, islands)
     token = g.input("token", TensorProto.INT32, ["B", "P"])
     length = g.input("prefix_length", TensorProto.INT32, ["B"])
-    batch_and_time = g.op("Shape", token)
     positions = layers.range_positions(g, layers.scalar(g, layers.dimension(g, token, 1)))
     start = g.op(
         "ConstantOfShape",
@@ -63,56 +70,67 @@ def prefill_graph(
             _scatter(g, config, index, part, x, start)
         return key, value
 
-    x = _decoder_body(g, config, token, positions, layers.causal_bias(g, positions), fresh)
-    shaped = g.op("Reshape", x, g.op("Concat", batch_and_time, g.int64s(config.decoder.hidden_size), axis=0))
+    x = decoder_body(g, config, token, positions, layers.causal_bias(g, positions), fresh)
+    shape = g.op("Concat", g.op("Shape", token), g.int64s(config.decoder.hidden_size), axis=0)
     last = g.op("Sub", g.op("Cast", length, to=TensorProto.INT64), g.constant(1, TensorProto.INT64))
-    picked = g.op("GatherND", shaped, g.op("Unsqueeze", last, g.int64s(1)), batch_dims=1)
-    _logits(g, config, picked, "B")
+    picked = g.op("GatherND", g.op("Reshape", x, shape), g.op("Unsqueeze", last, g.int64s(1)), batch_dims=1)
+    write_logits(g, config, picked, "B")
     return g.build("Transformer decoder over a target prefix")
 
 
-def _decoder_body(
-    g: GraphBuilder,
-    config: TransformerConfig,
-    token: str,
-    positions: str,
-    self_bias: str,
-    cache: Callable[[int, str, str], tuple[str, str]],
+def decoder_body(
+    g: GraphBuilder, config: TransformerConfig, token: str, positions: str, self_bias: str, cache: Cache
 ) -> str:
-    """Embedding and layers -> float32 [rows, hidden].
-
-    `cache(layer, key, value)` stores new keys and values and returns those to attend to.
-    """
+    """Embedding and layers of token [B,T] -> an island's value [B*T, hidden]; adds the inputs made by the encoder."""
     stack, epsilon = config.decoder, config.norm_epsilon
     batch_and_time = g.op("Shape", token)
     cross_bias = g.input("cross_bias", TensorProto.FLOAT, ["B", 1, 1, "S"])
     x = layers.embed(g, token, positions, "decoder", token_table(config, "decoder"), stack, epsilon)
     for index in range(stack.num_layers):
-        name = f"decoder.layers.{index}"
-        with g.scope(name):
+        layer = f"decoder.layers.{index}"
+        with g.scope(layer):
             cross = [
                 g.input(f"cross_{part}_{index}", g.precision.compute, ["B", stack.num_heads, "S", stack.head_size])
                 for part in ("k", "v")
             ]
 
-            def attend(h: str, name: str = f"{name}.self_attention", index: int = index) -> str:
+            def attend(h: str, name: str = f"{layer}.self_attention", index: int = index) -> str:
                 query, key, value = layers.split_heads(g, layers.linear(g, h, f"{name}.qkv"), 3, stack, batch_and_time)
                 keys, values = cache(index, key, value)
-                return layers.linear(g, layers.attention(g, query, keys, values, self_bias, stack), f"{name}.out")
+                context = layers.attention(g, name, query, keys, values, self_bias, stack, TensorProto.FLOAT)
+                return layers.linear(g, context, f"{name}.out")
 
-            def attend_source(h: str, name: str = f"{name}.cross_attention", cross: list[str] = cross) -> str:
+            def attend_source(h: str, name: str = f"{layer}.cross_attention", cross: list[str] = cross) -> str:
                 (query,) = layers.split_heads(g, layers.linear(g, h, f"{name}.q"), 1, stack, batch_and_time)
-                return layers.linear(
-                    g, layers.attention(g, query, cross[0], cross[1], cross_bias, stack), f"{name}.out"
-                )
+                key, value = (_from_cache(g, x) for x in cross)
+                context = layers.attention(g, name, query, key, value, cross_bias, stack, TensorProto.FLOAT)
+                return layers.linear(g, context, f"{name}.out")
 
-            def feed(h: str, name: str = f"{name}.ffn") -> str:
+            def feed(h: str, name: str = f"{layer}.ffn") -> str:
                 return layers.feed_forward(g, h, name, stack)
 
-            x = layers.residual_block(g, x, f"{name}.self_attention", stack, epsilon, attend)
-            x = layers.residual_block(g, x, f"{name}.cross_attention", stack, epsilon, attend_source)
-            x = layers.residual_block(g, x, f"{name}.ffn", stack, epsilon, feed)
+            x = layers.residual_block(g, x, f"{layer}.self_attention", stack, epsilon, attend)
+            x = layers.residual_block(g, x, f"{layer}.cross_attention", stack, epsilon, attend_source)
+            x = layers.residual_block(g, x, f"{layer}.ffn", stack, epsilon, feed)
     return layers.layer_norm(g, x, "decoder.norm", epsilon) if stack.final_norm else x
+
+
+def write_logits(g: GraphBuilder, config: TransformerConfig, x: str, rows: str) -> None:
+    """The output projection of an island's value [rows, hidden]: the output `logits` [rows,V].
+
+    Of the compute type, unless the islands keep them in float32. No batch axis: a Reshape behind the Gemm would copy
+    the largest tensor of a step.
+    """
+    shape: list[str | int] = [rows, config.decoder.vocab_size]
+    weights = g.weight(output_table(config)), g.weight("output.bias")
+    with g.block("output"):
+        hidden, exponent = g.enter(x, "output"), g.islands.exponent("output")
+        if exponent == 0:
+            g.op("Gemm", hidden, *weights, output=g.output("logits", g.compute, shape), transB=1)
+            return
+        scaled = g.to_type(g.op("Gemm", hidden, *weights, transB=1), g.compute, TensorProto.FLOAT)
+        logits = g.output("logits", TensorProto.FLOAT, shape)
+        g.op("Mul", scaled, g.constant(2.0**exponent, TensorProto.FLOAT), output=logits)
 
 
 def _scatter(g: GraphBuilder, config: TransformerConfig, index: int, part: str, update: str, write_index: str) -> str:
@@ -121,14 +139,10 @@ def _scatter(g: GraphBuilder, config: TransformerConfig, index: int, part: str, 
     shape: list[str | int] = ["B", stack.num_heads, "N", stack.head_size]
     cache = g.input(f"self_{part}_{index}", g.precision.compute, shape)
     output = g.output(f"self_{part}_{index}_out", g.precision.compute, shape)
+    update = g.to_type(update, g.compute, g.precision.compute)
     return g.op("TensorScatter", cache, update, write_index, output=output, axis=2, mode="linear")
 
 
-def _logits(g: GraphBuilder, config: TransformerConfig, x: str, rows: str) -> None:
-    """The output projection: [rows, hidden] -> logits [rows,V] in the compute type.
-
-    No batch axis: a Reshape behind the Gemm would copy the largest tensor of a step.
-    """
-    g.output("logits", g.precision.compute, [rows, config.decoder.vocab_size])
-    weights = g.weight(output_table(config)), g.weight("output.bias")
-    g.op("Gemm", g.to_compute(x), *weights, output="logits", transB=1)
+def _from_cache(g: GraphBuilder, x: str) -> str:
+    """What an input or a cache holds, in the compute type of the block under way."""
+    return g.to_type(x, g.precision.compute, g.compute)

@@ -9,13 +9,14 @@ from onnx import TensorProto
 
 from nmt_trt.export import layers
 from nmt_trt.export.graph import GraphBuilder, Precision
+from nmt_trt.export.islands import Islands
 from nmt_trt.export.weights_file import WeightLocation
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.weights import token_table
 
 
 def encoder_graph(
-    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision
+    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision, islands: Islands
 ) -> onnx.ModelProto:
     """The encoder, with every decoder layer's cross-attention projections applied to its output.
 
@@ -23,7 +24,7 @@ def encoder_graph(
     Outputs: cross_k_{l}, cross_v_{l} [B,H,S,dh] for decoder layer l, cross_bias float32 [B,1,1,S].
     """
     stack, epsilon = config.encoder, config.norm_epsilon
-    g = GraphBuilder("encoder", weights, precision)
+    g = GraphBuilder("encoder", weights, precision, islands)
     ids = g.input("input_ids", TensorProto.INT32, ["B", "S"])
     length = g.input("input_length", TensorProto.INT32, ["B"])
     g.output("cross_bias", TensorProto.FLOAT, ["B", 1, 1, "S"])
@@ -40,7 +41,8 @@ def encoder_graph(
 
             def attend(h: str, name: str = f"{name}.self_attention") -> str:
                 query, key, value = layers.split_heads(g, layers.linear(g, h, f"{name}.qkv"), 3, stack, batch_and_time)
-                return layers.linear(g, layers.attention(g, query, key, value, bias, stack), f"{name}.out")
+                context = layers.attention(g, name, query, key, value, bias, stack, g.compute)
+                return layers.linear(g, context, f"{name}.out")
 
             def feed(h: str, name: str = f"{name}.ffn") -> str:
                 return layers.feed_forward(g, h, name, stack)
@@ -49,7 +51,7 @@ def encoder_graph(
             x = layers.residual_block(g, x, f"{name}.ffn", stack, epsilon, feed)
     if stack.final_norm:
         x = layers.layer_norm(g, x, "encoder.norm", epsilon)
-    _cross_projections(g, config, g.to_compute(x), batch_and_time)
+    _cross_projections(g, config, x, batch_and_time)
     return g.build("Transformer encoder with the decoder's cross-attention keys and values")
 
 
@@ -66,11 +68,13 @@ def _padding_bias(g: GraphBuilder, positions: str, length: str) -> str:
 
 
 def _cross_projections(g: GraphBuilder, config: TransformerConfig, memory: str, batch_and_time: str) -> None:
-    """Keys and values of every decoder layer's cross-attention as outputs [B,H,S,dh]."""
+    """Every decoder layer's cross-attention keys and values as outputs [B,H,S,dh], from the memory [rows, hidden]."""
     stack = config.decoder
     for index in range(stack.num_layers):
-        with g.scope(f"cross.{index}"):
-            both = layers.linear(g, memory, f"decoder.layers.{index}.cross_attention.kv")
+        block = f"decoder.layers.{index}.cross_attention"
+        with g.scope(f"cross.{index}"), g.block(block):
+            both = layers.linear(g, g.enter(memory, "encoder.output"), f"{block}.kv")
+            both = g.to_type(both, g.compute, g.precision.compute)
             width = g.int64s(2 * stack.num_heads, stack.head_size)
             shaped = g.op("Reshape", both, g.op("Concat", batch_and_time, width, axis=0))
             heads = g.op("Transpose", shaped, perm=[0, 2, 1, 3])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from nmt_trt.export.islands import Islands
 from nmt_trt.export.weights_file import WeightLocation
 
 OPSET = 24
@@ -18,36 +20,52 @@ Dimension = int | str
 
 @dataclass(frozen=True)
 class Precision:
-    """The types of a graph: `compute` for linear layers and attention, float32 for the islands around them.
+    """The types of a graph: `compute` for linear layers and attention, `island` for what is around them.
 
-    The islands are the residual stream, LayerNorm and softmax: what overflows or loses digits in fp16.
+    The islands are the residual stream, LayerNorm and softmax, which overflow or lose digits in fp16. They are float32;
+    another type there shows what they are for.
     """
 
     name: str
     compute: int
+    island: int = TensorProto.FLOAT
 
     @property
     def mixed(self) -> bool:
-        """Whether the compute type differs from the islands' float32."""
+        """Whether the weights are not the fp32 ones."""
         return self.compute != TensorProto.FLOAT
 
 
 FP32 = Precision("fp32", TensorProto.FLOAT)
 FP16 = Precision("fp16", TensorProto.FLOAT16)
-PRECISIONS = {precision.name: precision for precision in (FP32, FP16)}
+BF16 = Precision("bf16", TensorProto.BFLOAT16)
+PRECISIONS = {precision.name: precision for precision in (FP32, FP16, BF16)}
 
 
 class GraphBuilder:
     """Appends nodes one by one; every method returns the name of the tensor it made."""
 
-    def __init__(self, name: str, weights: Mapping[str, WeightLocation], precision: Precision) -> None:
+    def __init__(
+        self,
+        name: str,
+        weights: Mapping[str, WeightLocation],
+        precision: Precision,
+        islands: Islands,
+        *,
+        opset: int = OPSET,
+        ir_version: int = IR_VERSION,
+    ) -> None:
         self.precision = precision
+        self.islands = islands
+        self.compute = precision.compute
+        self._versions = opset, ir_version
         self._name = name
         self._weights = weights
         self._nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._initializers: dict[str, TensorProto] = {}
+        self._known: dict[tuple[str, tuple[str, ...], str], str] = {}
         self._scope: list[str] = []
         self._count = 0
 
@@ -62,8 +80,13 @@ class GraphBuilder:
         return name
 
     def op(self, op_type: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
-        """Append a node with one output."""
-        return self.multi(op_type, inputs, [output or self._fresh(op_type)], **attributes)[0]
+        """Append a node with one output, or find the one that computes the same."""
+        if output is not None:
+            return self.multi(op_type, inputs, [output], **attributes)[0]
+        key = (op_type, inputs, repr(sorted(attributes.items())))
+        if key not in self._known:
+            self._known[key] = self.multi(op_type, inputs, 1, **attributes)[0]
+        return self._known[key]
 
     def multi(
         self, op_type: str, inputs: Sequence[str], outputs: Sequence[str] | int, **attributes: object
@@ -106,48 +129,59 @@ class GraphBuilder:
             self._initializers[name] = tensor
         return name
 
-    def has_weight(self, name: str) -> bool:
-        """Whether the weights file has a tensor of this name."""
-        return name in self._weights
+    def weight_type(self, name: str) -> int:
+        """The type of a tensor of the weights file."""
+        return self._weights[name].dtype
 
-    def to_compute(self, x: str) -> str:
-        """Cast a float32 island's value to the compute type (nothing in fp32)."""
-        return self.op("Cast", x, to=self.precision.compute) if self.precision.mixed else x
+    def to_type(self, x: str, given: int, wanted: int) -> str:
+        """Cast from one type to another, if they differ."""
+        return x if given == wanted else self.op("Cast", x, to=wanted)
 
-    def to_float(self, x: str, output: str | None = None) -> str:
-        """Cast a value of the compute type to float32 (nothing in fp32)."""
-        return self.op("Cast", x, to=TensorProto.FLOAT, output=output) if self.precision.mixed else x
+    def enter(self, x: str, key: str) -> str:
+        """An island's value as the input of a linear layer: scaled by 2^-exponent of `key`, in the compute type."""
+        return self.to_type(self.times(x, 2.0 ** -self.islands.exponent(key)), self.precision.island, self.compute)
 
-    def scope(self, name: str) -> GraphScope:
+    def leave(self, x: str, key: str) -> str:
+        """The inverse of `enter`."""
+        return self.times(self.to_type(x, self.compute, self.precision.island), 2.0 ** self.islands.exponent(key))
+
+    def times(self, x: str, factor: float) -> str:
+        """An island's value times a constant."""
+        return x if factor == 1.0 else self.op("Mul", x, self.constant(factor, self.precision.island))
+
+    @contextmanager
+    def block(self, name: str) -> Iterator[None]:
+        """Compute in float32 inside a `with` block, if the islands say so of the block of this name."""
+        outside = self.compute
+        if name in self.islands.float32:
+            self.compute = TensorProto.FLOAT
+        try:
+            yield
+        finally:
+            self.compute = outside
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
         """Prefix the names of the tensors made inside a `with` block."""
-        return GraphScope(self._scope, name)
+        self._scope.append(name)
+        try:
+            yield
+        finally:
+            self._scope.pop()
 
     def build(self, doc: str) -> onnx.ModelProto:
         """The finished model."""
         graph = helper.make_graph(
             self._nodes, self._name, self._inputs, self._outputs, list(self._initializers.values()), doc_string=doc
         )
+        opset, ir_version = self._versions
         return helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", opset)],
+            ir_version=ir_version,
             producer_name="nmt_trt",
         )
 
     def _fresh(self, op_type: str) -> str:
         self._count += 1
         return "/".join([*self._scope, f"{op_type}_{self._count}"])
-
-
-class GraphScope:
-    """The `with` block of GraphBuilder.scope."""
-
-    def __init__(self, stack: list[str], name: str) -> None:
-        self._stack = stack
-        self._name = name
-
-    def __enter__(self) -> None:
-        self._stack.append(self._name)
-
-    def __exit__(self, *exc: object) -> None:
-        self._stack.pop()

@@ -1,4 +1,8 @@
-"""The blocks that the encoder and the decoder graphs share. Hidden states are [rows, hidden], rows = batch x time."""
+"""The blocks that the encoder and the decoder graphs share. Hidden states are [rows, hidden], rows = batch x time.
+
+The tensor that a layer gives has the layer's name: `decoder.layers.0.ffn.in_`, `encoder.layers.1.self_attention.norm`,
+and `decoder.layers.0.cross_attention.context` for an attention before its output projection.
+"""
 
 from __future__ import annotations
 
@@ -13,32 +17,56 @@ MASKED = -10000.0
 """What is added to masked attention scores: NeMo's value, which fp16 can hold."""
 
 
-def linear(g: GraphBuilder, x: str, name: str) -> str:
-    """[rows, in] -> [rows, out] with weights [out, in]."""
-    return g.op("Gemm", x, g.weight(f"{name}.weight"), g.weight(f"{name}.bias"), transB=1)
+def linear(g: GraphBuilder, x: str, name: str, output: str | None = None) -> str:
+    """[rows, in] -> [rows, out] with weights [out, in], in the compute type."""
+    return g.op("Gemm", x, g.weight(f"{name}.weight"), g.weight(f"{name}.bias"), output=output or name, transB=1)
 
 
-def layer_norm(g: GraphBuilder, x: str, name: str, epsilon: float) -> str:
-    """LayerNorm over the last axis, in float32."""
-    scale, bias = (g.to_float(g.weight(f"{name}.{part}")) for part in ("weight", "bias"))
-    return g.op("LayerNormalization", x, scale, bias, axis=-1, epsilon=epsilon)
+def layer_norm(g: GraphBuilder, x: str, name: str, epsilon: float, output: str | None = None) -> str:
+    """LayerNorm over the last axis of an island's value."""
+    scale, bias = g.weight(f"{name}.weight"), g.weight(f"{name}.bias")
+    return g.op("LayerNormalization", x, scale, bias, output=output or name, axis=-1, epsilon=epsilon)
 
 
 def residual_block(
     g: GraphBuilder, x: str, name: str, stack: StackConfig, epsilon: float, body: Callable[[str], str]
 ) -> str:
-    """x + f(norm(x)), or norm(x + f(x)) in a post-norm model; the sum is a float32 island."""
+    """x + f(norm(x)), or norm(x + f(x)) in a post-norm model; x and the result are islands' values."""
+    with g.block(name):
+        return leave_block(g, x, body(enter_block(g, x, name, stack, epsilon)), name, stack, epsilon)
+
+
+def enter_block(g: GraphBuilder, x: str, name: str, stack: StackConfig, epsilon: float) -> str:
+    """What the first linear layer of a residual block reads."""
+    given = layer_norm(g, x, f"{name}.norm", epsilon) if stack.pre_norm else x
+    return g.enter(given, f"{name}.input")
+
+
+def leave_block(
+    g: GraphBuilder,
+    x: str,
+    inner: str,
+    name: str,
+    stack: StackConfig,
+    epsilon: float,
+    output: str | None = None,
+) -> str:
+    """The residual sum of x and what the last linear layer of a block gave, normalized in a post-norm model."""
+    inner = g.leave(inner, f"{name}.out")
     if stack.pre_norm:
-        inner = body(g.to_compute(layer_norm(g, x, f"{name}.norm", epsilon)))
-        return g.op("Add", x, g.to_float(inner))
-    inner = body(g.to_compute(x))
-    return layer_norm(g, g.op("Add", x, g.to_float(inner)), f"{name}.norm", epsilon)
+        return g.op("Add", x, inner, output=output)
+    return layer_norm(g, g.op("Add", x, inner), f"{name}.norm", epsilon, output)
 
 
 def feed_forward(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:
     """Two linear layers with relu, or the exact (erf) gelu, between them."""
     hidden = linear(g, x, f"{name}.in_")
-    hidden = g.op("Relu", hidden) if stack.activation == "relu" else g.op("Gelu", hidden, approximate="none")
+    if stack.activation == "relu":
+        hidden = g.op("Relu", hidden)  # of values times a power of two: that power times relu
+    elif g.islands.exponent(f"{name}.in_"):
+        hidden = g.enter(g.op("Gelu", g.leave(hidden, f"{name}.in_"), approximate="none"), f"{name}.in_")
+    else:
+        hidden = g.op("Gelu", hidden, approximate="none")
     return linear(g, hidden, f"{name}.out")
 
 
@@ -55,35 +83,41 @@ def split_heads(g: GraphBuilder, x: str, parts: int, stack: StackConfig, batch_a
     return g.multi("Split", [heads], parts, axis=1, num_outputs=parts)
 
 
-def attention(g: GraphBuilder, query: str, key: str, value: str, bias: str, stack: StackConfig) -> str:
-    """Attention of query [B,H,Q,dh] over key and value [B,H,N,dh] with an additive float32 bias -> [B*Q, hidden].
+def attention(
+    g: GraphBuilder, name: str, query: str, key: str, value: str, bias: str, stack: StackConfig, products: int
+) -> str:
+    """Attention of query [B,H,Q,dh] over key and value [B,H,N,dh] -> [B*Q, hidden], all of the compute type.
 
-    In fp32 it is written out as MatMul and Softmax, which every TensorRT flavour builds; in fp16 it is one
-    opset-24 Attention node whose softmax runs in float32.
+    Args:
+        bias: float32 [B or 1,1,1 or Q,N], added to the scores. The softmax is float32.
+        products: the type in which queries meet keys and weights meet values.
     """
-    scale = stack.head_size**-0.5
-    if g.precision.mixed:
-        # ONNX Runtime does not broadcast the mask over the queries.
-        full = g.op("Concat", g.int64s(1, 1), dimension(g, query, 2), g.int64s(1), axis=0)
-        mask = g.op("Expand", g.to_compute(bias), full)
-        mixed = g.op("Attention", query, key, value, mask, scale=scale, softmax_precision=TensorProto.FLOAT)
-    else:
-        scores = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))
-        scores = g.op("Mul", scores, g.constant(scale, TensorProto.FLOAT))
-        weights = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
-        mixed = g.op("MatMul", weights, value)
-    merged = g.op("Transpose", mixed, perm=[0, 2, 1, 3])
-    return g.op("Reshape", merged, g.int64s(-1, stack.hidden_size))
+    query, key, value = (g.to_type(x, g.compute, products) for x in (query, key, value))
+    scores = g.to_type(g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2])), products, TensorProto.FLOAT)
+    kept = g.islands.exponent(f"{name}.q") + g.islands.exponent(f"{name}.k")
+    scores = g.op("Mul", scores, g.constant(stack.head_size**-0.5 * 2.0**kept, TensorProto.FLOAT))
+    weights = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
+    mixed = g.op("MatMul", g.to_type(weights, TensorProto.FLOAT, products), value)
+    merged = g.op("Transpose", g.to_type(mixed, products, g.compute), perm=[0, 2, 1, 3])
+    return g.op("Reshape", merged, g.int64s(-1, stack.hidden_size), output=f"{name}.context")
 
 
 def embed(
     g: GraphBuilder, ids: str, positions: str, side: str, token_table: str, stack: StackConfig, epsilon: float
 ) -> str:
-    """norm(token + position) -> float32 [rows, hidden]; `positions` broadcasts against `ids` [batch, time]."""
-    token = g.to_float(g.op("Gather", g.weight(token_table), ids, axis=0))
-    position = g.to_float(g.op("Gather", g.weight(f"{side}.embedding.position.weight"), positions, axis=0))
-    flat = g.op("Reshape", g.op("Add", token, position), g.int64s(-1, stack.hidden_size))
+    """norm(token + position) of ids [batch,time] -> an island's value [rows, hidden]."""
+    summed = embedding_sum(g, ids, positions, side, token_table)
+    flat = g.op("Reshape", summed, g.int64s(-1, stack.hidden_size))
     return layer_norm(g, flat, f"{side}.embedding.norm", epsilon)
+
+
+def embedding_sum(g: GraphBuilder, ids: str, positions: str, side: str, token_table: str) -> str:
+    """token + position -> an island's value [..., hidden]; `positions` broadcasts against `ids`."""
+    token, position = (
+        g.to_type(g.op("Gather", g.weight(table), rows, axis=0), g.weight_type(table), g.precision.island)
+        for table, rows in ((token_table, ids), (f"{side}.embedding.position.weight", positions))
+    )
+    return g.op("Add", token, position)
 
 
 def range_positions(g: GraphBuilder, length: str) -> str:

@@ -10,9 +10,13 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from nmt_trt.export.graph import FP16
-from nmt_trt.model_directory import GRAPH_NAMES, export_graphs, graph_file, read_weights
-from nmt_trt.models.config import TransformerConfig
+from nmt_trt.engines.builder import build_plan
+from nmt_trt.engines.flavours import Flavour
+from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range
+from nmt_trt.export.graph import FP16, PRECISIONS, Precision
+from nmt_trt.export.segments import segment_names
+from nmt_trt.model_directory import GRAPH_NAMES, export_graphs, graph_file, read_weights, weights_file
+from nmt_trt.models.config import StackConfig, TransformerConfig
 from nmt_trt.models.transformer import Transformer
 from nmt_trt.runtime.inputs import pad_rows
 from random_models import BOS, PAD, random_sources, write_random_model
@@ -156,12 +160,62 @@ def test_half_precision_graphs_are_valid_and_close(tmp_path: Path, seed: int) ->
     np.testing.assert_allclose(results[1], results[0], atol=0.02 * scale, rtol=0)
 
 
-def test_weights_are_stored_once(tmp_path: Path) -> None:
-    """The graphs hold no weight data of their own: they point into weights.safetensors."""
-    write_random_model(tmp_path / "model", 1)
-    for name in GRAPH_NAMES:
-        model = onnx.load(tmp_path / "model" / graph_file(name), load_external_data=False)
+@pytest.mark.parametrize("precision", PRECISIONS.values(), ids=list(PRECISIONS))
+def test_weights_are_stored_once(tmp_path: Path, precision: Precision) -> None:
+    """The graphs hold no weight data of their own: they point into the precision's weights file."""
+    for name, model in exported(tmp_path / "model", 1, precision).items():
         inline = [t for t in model.graph.initializer if t.data_location != onnx.TensorProto.EXTERNAL]
-        assert sum(int(np.prod(t.dims)) for t in inline) < 200
+        assert sum(int(np.prod(t.dims)) for t in inline) < 200, name
         places = {e.value for t in model.graph.initializer for e in t.external_data if e.key == "location"}
-        assert places == {"weights.safetensors"}
+        assert places == {weights_file(precision)}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS.values(), ids=list(PRECISIONS))
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_is_computed_twice(tmp_path: Path, seed: int, precision: Precision) -> None:
+    for name, model in exported(tmp_path / "model", seed, precision).items():
+        nodes = [
+            (node.op_type, *node.input, *(a.SerializeToString() for a in node.attribute)) for node in model.graph.node
+        ]
+        assert len(set(nodes)) == len(nodes), name
+
+
+def exported(directory: Path, seed: int, precision: Precision) -> dict[str, onnx.ModelProto]:
+    """Every graph of a precision, checked when it was written."""
+    config = write_random_model(directory, seed)
+    export_graphs(directory, config, precision)
+    files = {name: directory / graph_file(name, precision) for name in (*GRAPH_NAMES, *segment_names(config))}
+    return {name: onnx.load(path, load_external_data=False) for name, path in files.items()}
+
+
+def test_layers_give_their_names_to_their_tensors(tmp_path: Path) -> None:
+    config = write_random_model(tmp_path / "model", 0)
+    graphs = [onnx.load(tmp_path / "model" / graph_file(name), load_external_data=False) for name in GRAPH_NAMES[:2]]
+    tensors = {output for graph in graphs for node in graph.graph.node for output in node.output}
+    weights = {name.rpartition(".")[0] for name in read_weights(tmp_path / "model") if "embedding.t" not in name}
+    tables = {"encoder.embedding.position", "decoder.embedding.position", "output"}
+    assert weights - tables <= tensors
+    assert {f"decoder.layers.{i}.cross_attention.context" for i in range(config.decoder.num_layers)} <= tensors
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("head_size", [4, 8, 16, 32, 64])
+def test_tensorrt_rtx_builds_the_encoder(rtx: Flavour, tmp_path: Path, head_size: int, precision: str) -> None:
+    """The real parser and builder take every head size, norm and activation; no GPU is needed."""
+    pre_norm = head_size in (8, 32)
+    stack = StackConfig(
+        hidden_size=2 * head_size,
+        num_layers=1,
+        inner_size=24,
+        num_heads=2,
+        vocab_size=40,
+        max_positions=64,
+        activation="gelu" if head_size in (4, 32) else "relu",
+        pre_norm=pre_norm,
+        final_norm=head_size == 8,
+    )
+    directory = tmp_path / "model"
+    config = write_random_model(directory, 0, encoder=stack, decoder=stack, causal_encoder=head_size == 16)
+    export_graphs(directory, config, PRECISIONS[precision])
+    shapes = EngineShapes(Range(1, 8, 64), Range(1, 32, 64))
+    assert build_plan(directory, PlanSpec("encoder", precision, shapes), flavour=rtx, target="sm_86").plan
