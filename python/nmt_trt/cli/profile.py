@@ -1,0 +1,102 @@
+"""`nmt-trt profile`: where the time goes inside a model's engines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from nmt_trt.cli.engine_progress import EngineProgress
+from nmt_trt.cli.options import ModelDirectory
+from nmt_trt.demo import demo_directory
+from nmt_trt.engines.build_engines import BuilderName, choose_builder
+from nmt_trt.engines.layer_profile import LayerTime, profile_plan, run_shapes
+from nmt_trt.engines.plan_cache import PlanCache
+from nmt_trt.engines.plan_spec import ENCODER, PlanSpec, model_plans, model_shapes
+from nmt_trt.errors import EngineError, UsageError
+from nmt_trt.model_directory import read_config
+
+Graph = Annotated[
+    str, typer.Option(metavar="encoder|decoder|decoder_N", help="decoder: all the segments that a step runs.")
+]
+PrecisionName = Annotated[str, typer.Option(metavar="fp32|fp16|bf16", help="Of the graphs.")]
+Batch = Annotated[int, typer.Option(min=1, help="Sentences.")]
+Source = Annotated[int, typer.Option(min=1, help="Tokens of each source.")]
+BeamSize = Annotated[int | None, typer.Option(min=1, help="Hypotheses a sentence.", show_default="the model's")]
+Runs = Annotated[int, typer.Option(min=1, help="Runs to time.")]
+Backend = Annotated[BuilderName, typer.Option(help="What runs the model; auto takes what works here.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+
+
+def profile(
+    model_dir: ModelDirectory = None,
+    graph: Graph = "decoder",
+    precision: PrecisionName = "fp32",
+    batch: Batch = 8,
+    source: Source = 64,
+    beam_size: BeamSize = None,
+    runs: Runs = 20,
+    backend: Backend = "auto",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the time of every layer of a model's TensorRT engines, the slowest first. Needs a GPU.
+
+    Engines are taken from your cache, and built if they are not there. The decoder's attention and search run between
+    its engines and are not shown.
+
+    Example: nmt-trt profile my_model/ --graph decoder --precision fp16 --batch 32
+    """
+    builder = choose_builder(backend)
+    if builder.flavour is None or builder.gpu is None:
+        raise EngineError(f"no engines to profile: {builder.remark.removeprefix('none: ')}")
+    flavour = builder.flavour
+    directory = model_dir or demo_directory()
+    config = read_config(directory)
+    sizes = {"B": batch, "S": source, "R": batch * (beam_size or config.generation.beam_size)}
+    specs = _chosen(graph, model_plans(config, precision, model_shapes(config)))
+    shapes = {spec: run_shapes(directory, spec, sizes) for spec in specs}
+    times: dict[str, list[LayerTime]] = {}
+    with EngineProgress(quiet=quiet) as progress:
+        cache = PlanCache(directory, flavour, builder.gpu, progress=progress.step)
+        for number, spec in enumerate(specs, start=1):
+            progress.started(spec, number, len(specs))
+            times[spec.graph] = profile_plan(cache.get(spec), flavour, shapes[spec], runs=runs)
+    if as_json:
+        _print_json(builder.remark, precision, sizes, times)
+    else:
+        _print_table(times)
+
+
+def _chosen(graph: str, specs: list[PlanSpec]) -> list[PlanSpec]:
+    if graph == "decoder":
+        return [spec for spec in specs if spec.graph != ENCODER]
+    chosen = [spec for spec in specs if spec.graph == graph]
+    if not chosen:
+        names = ", ".join(["decoder", *(spec.graph for spec in specs)])
+        raise UsageError(f"--graph must be one of {names}; given {graph!r}")
+    return chosen
+
+
+def _print_json(engine: str, precision: str, sizes: dict[str, int], times: dict[str, list[LayerTime]]) -> None:
+    graphs = {graph: [asdict(layer) for layer in layers] for graph, layers in times.items()}
+    print(json.dumps({"engine": engine, "precision": precision, "sizes": sizes, "graphs": graphs}, indent=2))
+
+
+def _print_table(times: dict[str, list[LayerTime]]) -> None:
+    total = sum(layer.mean_us for layers in times.values() for layer in layers)
+    table = Table("graph", "layer")
+    for column in ("calls", "mean us", "share"):
+        table.add_column(column, justify="right")
+    rows = [(graph, layer) for graph, layers in times.items() for layer in layers]
+    for graph, layer in sorted(rows, key=lambda row: row[1].mean_us, reverse=True):
+        share = f"{layer.mean_us / total:.1%}" if total else "-"
+        table.add_row(graph, layer.name, str(layer.calls), f"{layer.mean_us:.1f}", share)
+    table.add_section()
+    table.add_row("", "total", "", f"{total:.1f}", "")
+    Console(highlight=False).print(table)

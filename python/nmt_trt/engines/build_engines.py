@@ -1,0 +1,193 @@
+"""Builds all plans of a model: into the user's cache for this machine, or ahead of time into its directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from nmt_trt.engines.directory_plans import ENGINES_FOLDER, build_directory_plans
+from nmt_trt.engines.flavours import Flavour, FlavourName, find_flavours, load_flavour
+from nmt_trt.engines.plan_cache import PlanCache
+from nmt_trt.engines.plan_record import PlanRecord
+from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, model_plans, model_shapes
+from nmt_trt.engines.progress import Progress
+from nmt_trt.errors import EngineError, UsageError
+from nmt_trt.gpu import Gpu, find_gpus
+from nmt_trt.model_directory import read_config
+
+BuilderName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
+PlanStarted = Callable[[PlanSpec, int, int], None]
+"""Called before a plan is built or found, with its number, from 1, and the number of plans."""
+
+
+@dataclass(frozen=True)
+class BuiltEngine:
+    """A plan that is there now: its record, and whether it was built just now."""
+
+    record: PlanRecord
+    fresh: bool
+
+
+@dataclass(frozen=True)
+class EngineReport:
+    """What was done.
+
+    Attributes:
+        engines: the plans, none if engines cannot be used here.
+        place: the folder that has them; None without any.
+    """
+
+    engines: tuple[BuiltEngine, ...]
+    place: Path | None
+
+
+@dataclass(frozen=True)
+class EngineBuilder:
+    """What builds a model's engines, and what for.
+
+    Attributes:
+        flavour: None if no engines are to be built.
+        gpu: this machine's, or None to build ahead of time.
+        targets: architectures to build for ahead of time.
+        remark: the above in words, or why there are to be no engines.
+    """
+
+    flavour: Flavour | None
+    gpu: Gpu | None
+    targets: tuple[str, ...]
+    remark: str
+
+
+def choose_builder(backend: BuilderName = "auto", targets: Sequence[str] = ()) -> EngineBuilder:
+    """What builds engines here.
+
+    Args:
+        backend: what is to run them. "auto" takes what works here, if anything does; "onnxruntime" needs none.
+        targets: architectures, "sm_86", to build for ahead of time, which needs no GPU; none for this machine's GPU.
+
+    Raises:
+        UsageError: no such backend, or a target that it cannot build for.
+        EngineError: the backend that was asked for cannot be used here; says what mends it.
+    """
+    if backend not in get_args(BuilderName):
+        raise UsageError(f"backend must be one of {', '.join(get_args(BuilderName))}; given {backend!r}")
+    if targets:
+        flavour = _ahead_of_time_flavour(backend, targets)
+        return EngineBuilder(flavour, None, tuple(targets), f"{flavour.title} for {', '.join(targets)}")
+    if backend == "onnxruntime":
+        return EngineBuilder(None, None, (), "none: ONNX Runtime needs none")
+    try:
+        flavour, gpu = _flavour_here(backend)
+    except EngineError as error:
+        if backend == "auto":
+            return EngineBuilder(None, None, (), f"none: {error}")
+        raise
+    return EngineBuilder(flavour, gpu, (), f"{flavour.title} for {gpu.name}")
+
+
+def build_engines(
+    directory: Path,
+    builder: EngineBuilder,
+    *,
+    precision: str = "fp32",
+    shapes: EngineShapes | None = None,
+    workspace_bytes: int | None = None,
+    started: PlanStarted | None = None,
+    progress: Progress | None = None,
+) -> EngineReport:
+    """Build all of a model's engines: ahead of time into its directory, or for this machine into the user's cache.
+
+    Args:
+        directory: the model directory.
+        builder: what choose_builder chose.
+        precision: fp32, fp16 or bf16; the directory must have its graphs.
+        shapes: the sizes that they are to accept; None takes the model's defaults (see model_shapes).
+        workspace_bytes: see build_plan.
+        started, progress: are told how far it is.
+
+    Raises:
+        UsageError: no such precision.
+        EngineBuildError: a plan cannot be built.
+        ModelDirectoryError: no model directory, or one without the precision's graphs.
+        EngineError: the cache cannot be used.
+    """
+    config = read_config(directory)
+    specs = model_plans(config, precision, shapes or model_shapes(config))
+    if builder.flavour is None:
+        return EngineReport((), None)
+    if builder.gpu is None:
+        return _build_ahead(directory, specs, builder.flavour, builder.targets, workspace_bytes, started, progress)
+    cache = PlanCache(directory, builder.flavour, builder.gpu, workspace_bytes=workspace_bytes, progress=progress)
+    engines = []
+    for number, spec in enumerate(specs, start=1):
+        if started is not None:
+            started(spec, number, len(specs))
+        _, record, fresh = cache.find_or_build(spec)
+        engines.append(BuiltEngine(record, fresh))
+    return EngineReport(tuple(engines), cache.folder)
+
+
+def _build_ahead(
+    directory: Path,
+    specs: Sequence[PlanSpec],
+    flavour: Flavour,
+    targets: Sequence[str],
+    workspace_bytes: int | None,
+    started: PlanStarted | None,
+    progress: Progress | None,
+) -> EngineReport:
+    count = len(specs) * len(targets)
+    engines: list[BuiltEngine] = []
+    for target in targets:
+        done = len(engines)
+
+        def announce(spec: PlanSpec, done: int = done) -> None:
+            if started is not None:
+                started(spec, done + specs.index(spec) + 1, count)
+
+        records = build_directory_plans(
+            directory, specs, flavour, target, workspace_bytes=workspace_bytes, started=announce, progress=progress
+        )
+        engines += [BuiltEngine(record, fresh=True) for record in records]
+    return EngineReport(tuple(engines), directory / ENGINES_FOLDER)
+
+
+def _ahead_of_time_flavour(backend: BuilderName, targets: Sequence[str]) -> Flavour:
+    if backend == "onnxruntime":
+        raise UsageError("ONNX Runtime needs no engines: give either a target or backend onnxruntime")
+    flavour = load_flavour(_flavour_name(backend) or "tensorrt-rtx")
+    for target in targets:
+        flavour.check_target(target)
+    if len(set(targets)) < len(targets):
+        raise UsageError(f"each target may be given once; given {', '.join(targets)}")
+    return flavour
+
+
+def _flavour_here(backend: BuilderName) -> tuple[Flavour, Gpu]:
+    name = _flavour_name(backend)
+    found = [load_flavour(name)] if name is not None else find_flavours()
+    if not found:
+        raise EngineError("no TensorRT Python package; install one with: pip install tensorrt, or tensorrt-rtx")
+    try:
+        return found[0], find_gpus()[0]
+    except OSError as error:
+        raise EngineError(
+            f"{error}; TensorRT-RTX also builds engines without a GPU: name their target, such as --target sm_86"
+        ) from error
+
+
+def trtexec_flavour(backend: BuilderName) -> FlavourName:
+    """Whose command line builds engines for a backend: "auto" is what is installed, or else TensorRT."""
+    if backend == "onnxruntime":
+        raise UsageError("ONNX Runtime needs no engines, so there is nothing to print for it")
+    name = _flavour_name(backend)
+    if name is not None:
+        return name
+    found = find_flavours()
+    return found[0].name if found else "tensorrt"
+
+
+def _flavour_name(backend: BuilderName) -> FlavourName | None:
+    return backend if backend == "tensorrt" or backend == "tensorrt-rtx" else None

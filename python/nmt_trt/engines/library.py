@@ -1,0 +1,113 @@
+"""Where the TensorRT library is, and the shims through which the core calls it."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from nmt_trt import _core
+from nmt_trt.engines.flavours import FlavourName
+from nmt_trt.errors import EngineError
+
+_RTX_FROM, _TENSORRT_10_FROM = 10_000, 100_000
+"""getInferLibVersion: below the first, TensorRT 8 and 9 (8601 is 8.6.1); then RTX (10400 is 1.4.0); then TensorRT 10
+and later (101401 is 10.14.1)."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a flavour's library comes from: a Python package that holds it, the names that the system may know it by,
+    newest first, and the command that installs it."""
+
+    package: str
+    names: tuple[str, ...]
+    fix: str
+
+
+_SOURCES: dict[FlavourName, _Source] = {
+    "tensorrt": _Source("tensorrt_libs", ("libnvinfer.so.11", "libnvinfer.so.10"), "pip install tensorrt"),
+    "tensorrt-rtx": _Source("tensorrt_rtx_libs", ("libtensorrt_rtx.so.1",), "pip install tensorrt-rtx"),
+}
+_BUILD_FIX = "pip install . --config-settings=cmake.define.TensorRT_ROOT=<folder of TensorRT's headers>"
+
+
+def find_library(flavour: FlavourName, option: str | None = None) -> str:
+    """The library of a flavour: `option`, else the one in its Python package, else the system's.
+
+    Args:
+        flavour: which TensorRT.
+        option: path of the library's file, which must exist; None to look for it.
+
+    Returns:
+        A path, or a name that the dynamic linker knows.
+
+    Raises:
+        EngineError: there is none; says what was looked for, and what mends it.
+    """
+    if option is not None:
+        if not Path(option).is_file():
+            raise EngineError(f"the TensorRT library {option} does not exist")
+        return option
+    source = _SOURCES[flavour]
+    in_package = _in_package(source)
+    if in_package is not None:
+        return str(in_package)
+    problems = []
+    for name in source.names:
+        try:
+            ctypes.CDLL(name)
+        except OSError as error:
+            problems.append(str(error))
+        else:
+            return name
+    raise EngineError(
+        f"no library for {flavour}: not in the Python package {source.package}, nor known to the system "
+        f"({'; '.join(problems)}); mend it with: {source.fix}"
+    )
+
+
+def find_shims() -> list[str]:
+    """Paths of the engine shims, which are installed beside the core.
+
+    Raises:
+        EngineError: this build has none.
+    """
+    folder = Path(_core.__file__).parent
+    shims = sorted(str(path) for path in folder.glob("libnmt_trt_engine_*.so"))
+    if not shims:
+        raise EngineError(
+            f"no engine shim (libnmt_trt_engine_*.so) in {folder}: nmt_trt was built without CUDA or without "
+            f"TensorRT's headers; mend it with: {_BUILD_FIX}"
+        )
+    return shims
+
+
+def library_version(library: str) -> tuple[FlavourName, str]:
+    """Flavour and version ("10.14.1") of a TensorRT library, which is loaded for that; needs no GPU.
+
+    Raises:
+        EngineError: it cannot be loaded, or is something else.
+    """
+    try:
+        loaded = ctypes.CDLL(library)
+    except OSError as error:
+        raise EngineError(f"cannot open the TensorRT library: {error}") from None
+    if not hasattr(loaded, "getInferLibVersion"):
+        raise EngineError(f"{library} is not a TensorRT library: it has no getInferLibVersion")
+    return _decode(loaded.getInferLibVersion())
+
+
+def _in_package(source: _Source) -> Path | None:
+    spec = importlib.util.find_spec(source.package)
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    candidates = (Path(folder) / name for folder in folders for name in source.names)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _decode(number: int) -> tuple[FlavourName, str]:
+    if number < _RTX_FROM:
+        return "tensorrt", f"{number // 1000}.{number // 100 % 10}.{number % 100}"
+    flavour: FlavourName = "tensorrt-rtx" if number < _TENSORRT_10_FROM else "tensorrt"
+    return flavour, f"{number // 10_000}.{number // 100 % 100}.{number % 100}"

@@ -1,0 +1,55 @@
+"""The trtexec command lines."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import onnx
+
+from nmt_trt.engines.plan_spec import PlanSpec
+from nmt_trt.engines.trtexec import trtexec_command
+
+
+def options(command: str) -> tuple[str, dict[str, str]]:
+    """The program and its options, as a shell would give them to it."""
+    program, *arguments = shlex.split(command.replace("\\\n", " "))
+    return program, {name: value for name, _, value in (argument.partition("=") for argument in arguments)}
+
+
+def test_the_encoder_with_tensorrt(directory: Path) -> None:
+    spec = PlanSpec("encoder", "fp16")
+    program, given = options(trtexec_command(directory, spec, "tensorrt", workspace_bytes=512 << 20))
+    assert program == "trtexec"
+    assert given == {
+        "--onnx": str(directory / "encoder.fp16.onnx"),
+        "--saveEngine": "encoder-fp16-b1.8.64-s1.64.256.plan",
+        "--minShapes": "input_ids:1x1,input_length:1",
+        "--optShapes": "input_ids:8x64,input_length:8",
+        "--maxShapes": "input_ids:64x256,input_length:64",
+        "--stronglyTyped": "",
+        "--noTF32": "",
+        "--memPoolSize": "workspace:512",
+    }
+
+
+def test_a_segment_with_rtx_names_every_open_input(directory: Path) -> None:
+    spec = PlanSpec("decoder_1", "fp32")
+    program, given = options(trtexec_command(directory, spec, "tensorrt-rtx"))
+    assert program == "tensorrt_rtx"
+    assert not {"--stronglyTyped", "--memPoolSize"} & set(given)
+    inputs = onnx.load(directory / "decoder_1.onnx", load_external_data=False).graph.input
+    hidden = inputs[0].type.tensor_type.shape.dim[1].dim_value
+    assert given["--maxShapes"].split(",") == [f"{value.name}:512x{hidden}" for value in inputs]
+
+
+def test_inputs_of_one_size_are_left_out(directory: Path) -> None:
+    """The position of decoder_0 is one number for all rows."""
+    _, given = options(trtexec_command(directory, PlanSpec("decoder_0", "fp32"), "tensorrt"))
+    assert given["--optShapes"] == "token:32"
+
+
+def test_paths_with_spaces_survive_a_shell(directory: Path) -> None:
+    moved = directory.rename(directory.with_name("my model"))
+    _, given = options(trtexec_command(moved, PlanSpec("decoder_0", "fp32"), "tensorrt"))
+    assert given["--onnx"] == str(moved / "decoder_0.onnx")
