@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NEMO := build/nemo_toolkit-1.23.0
+# TensorRT's headers as the PyPI package kernel-lens carries them; set TensorRT_ROOT to build for another version.
+HEADERS := build/tensorrt-headers-10.14
+export TensorRT_ROOT ?= $(abspath $(HEADERS))
 CXX_BUILD := build/cpp
 # The package's own files; a change in any of them rebuilds and reinstalls it.
-SOURCES := $(shell find csrc python/nmt_trt -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
+SOURCES := $(shell find csrc cmake python/nmt_trt -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
+CXX_FILES = $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'csrc/*.cu' 'csrc/*.cuh' 'tests/cpp/*.cc' 'tests/cpp/*.h' 'tests/cpp/*.cu')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-cpp test-python lint format clean apt
@@ -33,7 +37,7 @@ test-python: $(VENV)/tests.stamp $(NEMO)  ## The Python suite
 lint: $(VENV)/tests.stamp  ## Formatting, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'tests/cpp/*.cc' 'tests/cpp/*.h')
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest nmt_trt._core
 	$(BIN)/codespell
@@ -41,7 +45,7 @@ lint: $(VENV)/tests.stamp  ## Formatting, lint and types
 format: $(VENV)/tests.stamp  ## Format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'tests/cpp/*.cc' 'tests/cpp/*.h')
+	$(BIN)/clang-format -i $(CXX_FILES)
 
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build dist
@@ -55,7 +59,12 @@ apt:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/package.stamp: $(VENV)/bin/python constraints.txt $(SOURCES)
+$(HEADERS): | $(VENV)/bin/python
+	$(BIN)/python -m pip download -q --no-deps -d build/kernel-lens kernel-lens==2.0.1
+	$(BIN)/python -m zipfile -e build/kernel-lens/kernel_lens-2.0.1-py3-none-any.whl build/kernel-lens
+	mv build/kernel-lens/kernel_lens/include/tensorrt $@
+
+$(VENV)/package.stamp: $(VENV)/bin/python constraints.txt $(SOURCES) | $(HEADERS)
 	$(BIN)/python -m pip install -q -c constraints.txt .
 	touch $@
 

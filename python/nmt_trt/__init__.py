@@ -11,10 +11,12 @@ from nmt_trt.demo import demo_directory
 from nmt_trt.errors import Error
 from nmt_trt.options import GenerationKeywords, GenerationOptions
 from nmt_trt.results import GenerationResult, Hypothesis, Timings
+from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions
 from nmt_trt.runtime.inputs import SourceIds
 from nmt_trt.runtime.model import Model
 
 __all__ = [
+    "EngineOptions",
     "Error",
     "GenerationOptions",
     "GenerationResult",
@@ -37,10 +39,11 @@ def load(
     threads: int | None = None,
     source_language: str | None = None,
     target_language: str | None = None,
+    **engine: Unpack[EngineKeywords],
 ) -> Model:
     """Open a model directory, or the bundled English-German demo model when none is given.
 
-    Args and errors: see Model.
+    Args and errors: see Model and EngineOptions.
     """
     return Model(
         demo_directory() if directory is None else directory,
@@ -48,6 +51,7 @@ def load(
         threads=threads,
         source_language=source_language,
         target_language=target_language,
+        **engine,
     )
 
 

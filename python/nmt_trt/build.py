@@ -32,7 +32,7 @@ def build(checkpoint: str | Path, directory: str | Path, *, overwrite: bool = Fa
         checkpoint: the `.nemo` file.
         directory: the directory to make; nothing is written unless everything succeeds.
         overwrite: replace a model that is already there.
-        precision: "fp32", or "fp16" to write half-precision graphs beside the fp32 ones.
+        precision: "fp32", or "fp16" or "bf16" to write graphs of that precision beside the fp32 ones.
 
     Raises:
         ArchiveError: the archive is damaged or hostile.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
-
-from platformdirs import user_cache_path
 
 from nmt_trt._core import __version__
 from nmt_trt.build import build
+from nmt_trt.cache import cache_folder
 from nmt_trt.errors import ModelDirectoryError
+from nmt_trt.gpu import find_gpus
 from nmt_trt.model_directory import CONFIG_FILE
 
 ARCHIVE = "demo-en-de.nemo"
+_BUILDING_CODE = ("export/*.py", "models/*.py", "model_directory.py")
+"""What decides, with the archive, about a model directory's content."""
 
 
 def demo_archive() -> Path:
@@ -28,23 +29,34 @@ def demo_archive() -> Path:
     return path
 
 
-def cache_folder() -> Path:
-    """Where the package keeps what it can make again; NMT_TRT_CACHE names another place."""
-    return Path(os.environ.get("NMT_TRT_CACHE") or user_cache_path("nmt_trt"))
-
-
 def demo_directory() -> Path:
-    """The demo model's directory in the cache folder, made on first use.
+    """The demo model's directory in the cache folder, made on first use; with fp16 graphs where there is a GPU.
 
-    Its name holds the hash of the archive and the package's version, so that a new one is made when either changes.
+    Its name holds a hash of the archive and of the code that builds, so that a new one is made when either changes.
     """
     archive = demo_archive()
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:16]
-    directory = cache_folder() / f"demo-en-de-{digest}-{__version__}"
+    precision = "fp16" if _has_gpu() else "fp32"
+    directory = cache_folder() / f"demo-en-de-{__version__}-{_digest(archive)}-{precision}"
     if not (directory / CONFIG_FILE).is_file():
         try:
-            build(archive, directory)
+            build(archive, directory, precision=precision)
         except ModelDirectoryError:
             if not (directory / CONFIG_FILE).is_file():  # another process may have been first
                 raise
     return directory
+
+
+def _digest(archive: Path) -> str:
+    digest = hashlib.sha256(archive.read_bytes())
+    package = Path(__file__).parent
+    for pattern in _BUILDING_CODE:
+        for source in sorted(package.glob(pattern)):
+            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _has_gpu() -> bool:
+    try:
+        return bool(find_gpus())
+    except OSError:
+        return False

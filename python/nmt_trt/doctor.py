@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib.util
 import os
 import platform
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+from typing import get_args
 
-from nmt_trt._core import __version__
-from nmt_trt.demo import cache_folder, demo_archive
-from nmt_trt.errors import Error
+from nmt_trt import _core
+from nmt_trt.cache import cache_folder
+from nmt_trt.demo import demo_archive
+from nmt_trt.engines.flavours import FlavourName, load_flavour
+from nmt_trt.engines.library import find_library, find_shims, library_version
+from nmt_trt.errors import EngineError, Error
+from nmt_trt.gpu import driver_cuda_version, find_gpus
+from nmt_trt.runtime.tensorrt import BUILD_WITH_CUDA
 
 REINSTALL = "pip install --force-reinstall nmt_trt"
 EXTRAS = {
@@ -24,11 +30,6 @@ EXTRAS = {
     "ja": ("Japanese text", ("ipadic", "mecab-python3", "pangu")),
 }
 """Extra -> what it is for, and the distributions that it installs."""
-_TENSORRT = ("tensorrt", "tensorrt_rtx")
-_CUDA_LIBRARIES = ("libcuda.so.1", "nvcuda.dll")
-_CUDA_NO_DEVICE = 100
-_CUDA_MAJOR, _CUDA_MINOR = 75, 76
-"""cuDeviceGetAttribute: the compute capability's two numbers (cuda.h, CUdevice_attribute)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +55,11 @@ def diagnose() -> list[Check]:
     """Every check; the last one translates a sentence with the bundled model, making its directory if need be."""
     return [
         _python(),
-        Check(name="nmt_trt", ok=True, needed=True, detail=f"{__version__}, CPU build"),
+        _package(),
         _onnxruntime(),
         _cpu(),
         _cuda(),
-        *map(_tensorrt, _TENSORRT),
+        *map(_tensorrt, get_args(FlavourName)),
         *(_extra(name) for name in EXTRAS),
         _demo_model(),
         _cache(),
@@ -74,6 +75,11 @@ def works(checks: list[Check]) -> bool:
 def _python() -> Check:
     detail = f"{platform.python_version()} ({platform.python_implementation()}), {sys.executable}"
     return Check(name="Python", ok=True, needed=True, detail=detail)
+
+
+def _package() -> Check:
+    kind = "built with CUDA" if _core.has_cuda else "built without CUDA"
+    return Check(name="nmt_trt", ok=True, needed=True, detail=f"{_core.__version__}, {kind}")
 
 
 def _onnxruntime() -> Check:
@@ -92,63 +98,57 @@ def _cpu() -> Check:
 
 def _cuda() -> Check:
     try:
-        devices = cuda_devices()
+        gpus, (major, minor) = find_gpus(), driver_cuda_version()
     except OSError as error:
-        return Check(name="CUDA device", ok=False, needed=False, detail=f"{error}; not used by this build")
-    return Check(name="CUDA device", ok=True, needed=False, detail=f"{'; '.join(devices)}; not used by this build")
+        return Check(name="CUDA device", ok=False, needed=False, detail=str(error))
+    detail = f"{'; '.join(map(str, gpus))}; the driver runs CUDA up to {major}.{minor}"
+    if not _core.has_cuda:
+        detail += "; not used, because this nmt_trt was built without CUDA"
+    return Check(
+        name="CUDA device",
+        ok=_core.has_cuda,
+        needed=False,
+        detail=detail,
+        fix=None if _core.has_cuda else BUILD_WITH_CUDA,
+    )
 
 
-def cuda_devices() -> list[str]:
-    """Name, memory and compute capability of each GPU, as the driver tells them.
+def _tensorrt(flavour: FlavourName) -> Check:
+    """The library, the shim that calls it, the Python package that builds engines: whether each is there and fits."""
+    found = []
+    try:
+        library = find_library(flavour)
+        name, version = library_version(library)
+        found.append(f"library {version} ({library})")
+        if name != flavour:
+            raise EngineError(f"it is {name}, not {flavour}")
+        found.append(f"called through {_fitting_shim(flavour, version)}")
+        builder = load_flavour(flavour)
+        found.append(f"engines built by its Python package {builder.build}")
+        if builder.version != version:
+            wanted = f"pip install '{flavour}=={version}.*'"
+            raise EngineError(f"library and Python package must be of one version; mend it with: {wanted}")
+    except EngineError as error:
+        problem, _, fix = _problem(error).partition("; mend it with: ")
+        return Check(name=flavour, ok=False, needed=False, detail="; ".join([*found, problem]), fix=fix or None)
+    return Check(name=flavour, ok=True, needed=False, detail="; ".join(found))
+
+
+def _fitting_shim(flavour: FlavourName, version: str) -> str:
+    """The name of the shim that can call this library: compiled with headers of the same binary interface.
 
     Raises:
-        OSError: no driver, or none that works; says which.
+        EngineError: there is none.
     """
-    driver = _cuda_driver()
-    _check_cuda(driver, "cuInit", ctypes.c_uint(0))
-    count = ctypes.c_int()
-    _check_cuda(driver, "cuDeviceGetCount", ctypes.byref(count))
-    if count.value == 0:
-        raise OSError("the NVIDIA driver sees no GPU")
-    return [_describe_device(driver, index) for index in range(count.value)]
-
-
-def _cuda_driver() -> ctypes.CDLL:
-    for name in _CUDA_LIBRARIES:
-        try:
-            return ctypes.CDLL(name)
-        except OSError:
+    major, minor = (int(number) for number in version.split(".")[:2])
+    shims = [Path(shim).name for shim in find_shims()]
+    for shim in shims:
+        found = re.fullmatch(rf"libnmt_trt_engine_{flavour.replace('-', '_')}_(\d+)_(\d+)\.so", shim)
+        if found is None or int(found[1]) != major:
             continue
-    raise OSError("no NVIDIA driver (libcuda)")
-
-
-def _describe_device(driver: ctypes.CDLL, index: int) -> str:
-    device, memory = ctypes.c_int(), ctypes.c_size_t()
-    name = ctypes.create_string_buffer(256)
-    major, minor = ctypes.c_int(), ctypes.c_int()
-    _check_cuda(driver, "cuDeviceGet", ctypes.byref(device), ctypes.c_int(index))
-    _check_cuda(driver, "cuDeviceGetName", name, ctypes.c_int(len(name)), device)
-    _check_cuda(driver, "cuDeviceTotalMem_v2", ctypes.byref(memory), device)
-    for number, attribute in ((major, _CUDA_MAJOR), (minor, _CUDA_MINOR)):
-        _check_cuda(driver, "cuDeviceGetAttribute", ctypes.byref(number), ctypes.c_int(attribute), device)
-    text = name.value.decode(errors="replace")
-    return f"{text}, {memory.value / 2**30:.0f} GiB, compute capability {major.value}.{minor.value}"
-
-
-def _check_cuda(driver: ctypes.CDLL, function: str, *arguments: object) -> None:
-    if not hasattr(driver, function):
-        raise OSError(f"the NVIDIA driver has no {function}")
-    status = getattr(driver, function)(*arguments)
-    if status == _CUDA_NO_DEVICE:
-        raise OSError("the NVIDIA driver sees no GPU")
-    if status:
-        raise OSError(f"the NVIDIA driver's {function} failed with CUDA error {status}")
-
-
-def _tensorrt(module: str) -> Check:
-    found = importlib.util.find_spec(module) is not None
-    version = (_version(module) or "installed") if found else "not installed"
-    return Check(name=module, ok=found, needed=False, detail=f"{version}; not used by this build")
+        if int(found[2]) == minor or (flavour == "tensorrt" and int(found[2]) < minor):
+            return shim
+    raise EngineError(f"no engine shim fits it, only {', '.join(shims)}; mend it with: {BUILD_WITH_CUDA}")
 
 
 def _extra(name: str) -> Check:

@@ -55,3 +55,19 @@ class MissingDependencyError(Error, ImportError):
 
 class BackendError(Error):
     """A backend that cannot be used, or that failed while running."""
+
+
+class EngineError(BackendError):
+    """TensorRT cannot be opened or used: a missing or unsuitable library, a plan that it refuses, a failed run."""
+
+
+class EngineBuildError(BackendError):
+    """A plan that cannot be built; names what TensorRT objected to."""
+
+
+class CudaError(BackendError):
+    """A CUDA call that failed; the message has the call, its place and CUDA's own text."""
+
+
+class OutOfMemoryError(BackendError):
+    """GPU memory that cannot be had; the message has the bytes and what to lower."""

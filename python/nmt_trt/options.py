@@ -22,7 +22,7 @@ class GenerationKeywords(TypedDict, total=False):
     max_length_delta: int | None
     num_hypotheses: int
     policy: Policy
-    batch_size: int
+    batch_size: int | None
     deterministic: bool
 
 
@@ -39,7 +39,9 @@ class GenerationOptions:
             no such limit.
         num_hypotheses: hypotheses returned a sentence, at most `beam_size`.
         policy: "gnmt", whose result never depends on the rest of the batch, or "nemo", NeMo's search token for token.
-        batch_size: sentences searched together, at most.
+            NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU.
+        batch_size: sentences searched together, at most; 32 on the CPU by default, and on the GPU as many as the
+            engines take, which is also the most that they can.
         deterministic: the same score bits whatever the batch; slower.
     """
 
@@ -49,7 +51,7 @@ class GenerationOptions:
     max_length_delta: int | None = None
     num_hypotheses: int = 1
     policy: Policy = "gnmt"
-    batch_size: int = 32
+    batch_size: int | None = None
     deterministic: bool = False
 
     def __post_init__(self) -> None:
@@ -96,7 +98,7 @@ class ResolvedOptions:
     max_length_delta: int
     num_hypotheses: int
     policy: Policy
-    batch_size: int
+    batch_size: int | None
     deterministic: bool
 
     def length_limit(self, source_length: int) -> int:

@@ -16,10 +16,12 @@ from nmt_trt.cli.doctor import doctor
 from nmt_trt.cli.evaluate import evaluate
 from nmt_trt.cli.generate import generate
 from nmt_trt.cli.inspect import inspect
+from nmt_trt.cli.precision import precision
+from nmt_trt.cli.profile import profile
 from nmt_trt.cli.translate import translate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for _command in (build, translate, generate, evaluate, inspect, doctor, demo):
+for _command in (build, translate, generate, evaluate, inspect, precision, profile, doctor, demo):
     app.command()(as_command(_command))
 
 

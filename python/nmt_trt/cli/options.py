@@ -10,6 +10,7 @@ import typer
 
 from nmt_trt.options import GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
+from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
 
 ModelDirectory = Annotated[
@@ -101,9 +102,14 @@ class SearchFlags:
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy
-    batch_size: Annotated[int, typer.Option(help="Sentences searched together, at most.", rich_help_panel=_SEARCH)] = (
-        GenerationOptions.batch_size
-    )
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Sentences searched together, at most.",
+            show_default="32; on a GPU what the engines take",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
     deterministic: Annotated[
         bool,
         typer.Option(help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH),
@@ -126,6 +132,27 @@ class RuntimeFlags:
         int | None,
         typer.Option(min=1, help="CPU threads.", show_default="one a core", rich_help_panel=_RUNTIME),
     ] = None
+    precision: Annotated[
+        PrecisionName,
+        typer.Option(
+            help="Of the arithmetic; auto takes the fastest that MODEL_DIR holds, and fp32 on the CPU.",
+            rich_help_panel=_RUNTIME,
+        ),
+    ] = "auto"
+    trust_engines: Annotated[
+        bool,
+        typer.Option(
+            "--trust-engines",
+            help="Also take engines that lie in MODEL_DIR. They are native code: only if you trust its origin.",
+            rich_help_panel=_RUNTIME,
+        ),
+    ] = EngineOptions.trust_engines
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="MIB", help="Most GPU memory to use.", show_default="no limit", rich_help_panel=_RUNTIME
+        ),
+    ] = None
     source_language: Annotated[
         str | None,
         typer.Option(
@@ -146,3 +173,11 @@ class RuntimeFlags:
         bool,
         typer.Option("--quiet", "-q", help="No progress and no notices on stderr.", rich_help_panel=_RUNTIME),
     ] = False
+
+    def engine_keywords(self) -> EngineKeywords:
+        """What EngineOptions needs to know."""
+        return {
+            "precision": self.precision,
+            "trust_engines": self.trust_engines,
+            "memory_limit": None if self.memory_limit is None else self.memory_limit << 20,
+        }

@@ -2,42 +2,89 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, cast, get_args
 
+from nmt_trt.engines.flavours import FlavourName
 from nmt_trt.errors import BackendError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.engine_options import EngineOptions
 from nmt_trt.runtime.inputs import Row
+from nmt_trt.runtime.precision import check_cpu_precision
 
 BackendName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
 
 
 class Backend(Protocol):
-    """Runs one batch of sentences through encoder and search."""
+    """Runs batches of sentences through encoder and search."""
 
     @property
     def description(self) -> str:
         """The backend, its device, and why it was taken, in one line."""
 
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes of GPU memory in use, by what they are for."""
+
+    def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
+        """Indices of the sentences of each batch, given the number of tokens of every source.
+
+        Raises:
+            SourceError: a source for which this backend has no room.
+        """
+
     def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
-        """The hypotheses of each sentence of one batch, best first; adds to `timings`."""
+        """The hypotheses of each sentence of one batch, best first; adds to `timings`.
+
+        Raises:
+            BackendError: it failed; the next batch may succeed.
+        """
+
+    def warmup(self, sentences: int, source_length: int, options: ResolvedOptions) -> None:
+        """Do now what the first batch of this size would wait for."""
 
 
-def open_backend(name: str, directory: Path, config: TransformerConfig, threads: int | None) -> Backend:
-    """The backend of this name; "auto" takes the best that works here.
+def open_backend(
+    name: str, directory: Path, config: TransformerConfig, threads: int | None, options: EngineOptions
+) -> Backend:
+    """The backend of this name; "auto" takes TensorRT where it can be used, else ONNX Runtime.
 
     Raises:
         UsageError: no backend has this name.
-        BackendError: the backend cannot be used in this installation.
+        BackendError: the backend cannot be used in this installation; says what is missing and what mends it.
+        ModelDirectoryError: the directory lacks the precision that was asked for.
     """
     if name not in get_args(BackendName):
         raise UsageError(f"backend must be one of {', '.join(get_args(BackendName))}; given {name!r}")
-    if name in ("tensorrt", "tensorrt-rtx"):
-        raise BackendError(f"backend {name!r} is not part of this build; use backend='onnxruntime' or 'auto'")
+    if name == "onnxruntime":
+        return _open_onnxruntime(directory, config, threads, options, "asked for")
+    if name != "auto":
+        return _open_tensorrt(cast(FlavourName, name), directory, config, options, "asked for")
+    try:
+        return _open_tensorrt(None, directory, config, options, "the fastest that works here")
+    except BackendError as error:
+        if options.precision not in ("auto", "fp32"):
+            raise
+        why = re.sub("; mend it with: [^;]*", "", str(error))  # nobody asked for it; `nmt-trt doctor` tells
+        return _open_onnxruntime(directory, config, threads, options, why)
+
+
+def _open_tensorrt(
+    name: FlavourName | None, directory: Path, config: TransformerConfig, options: EngineOptions, reason: str
+) -> Backend:
+    from nmt_trt.runtime.tensorrt import open_tensorrt
+
+    return open_tensorrt(name, directory, config, options, reason)
+
+
+def _open_onnxruntime(
+    directory: Path, config: TransformerConfig, threads: int | None, options: EngineOptions, reason: str
+) -> Backend:
     from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
-    reason = "asked for" if name == "onnxruntime" else "this build has no TensorRT backend"
+    check_cpu_precision(options.precision)
     return OnnxRuntimeBackend(directory, config, threads=threads, reason=reason)

@@ -43,12 +43,23 @@ def _as_array(values: Any) -> npt.NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "__dlpack__"):
-        return np.from_dlpack(values, device="cpu")
+        return _from_dlpack(values)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
         raise UsageError(f"src_ids must be integers [batch, length]; given {type(values).__name__}") from error
     return array.astype(np.int32) if array.size == 0 else array
+
+
+def _from_dlpack(values: Any) -> npt.NDArray[Any]:
+    """A tensor's values in host memory. Of a GPU's tensor the producer makes the copy, behind its own work on it."""
+    try:
+        try:
+            return np.from_dlpack(values, device="cpu")
+        except TypeError:  # from before DLPack 1.0, whose producers cannot be asked for a copy
+            return np.from_dlpack(values)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"src_ids cannot be read from this {type(values).__name__}: {error}") from error
 
 
 def _checked_row(index: int, row: npt.NDArray[Any], config: TransformerConfig) -> Row:

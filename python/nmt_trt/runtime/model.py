@@ -16,7 +16,7 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
-from nmt_trt.runtime.batching import plan_batches
+from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.inputs import Row, SourceIds, source_rows
 from nmt_trt.text.pipeline import TextPipeline
 
@@ -40,6 +40,7 @@ class Model:
         threads: int | None = None,
         source_language: str | None = None,
         target_language: str | None = None,
+        **engine: Unpack[EngineKeywords],
     ) -> None:
         """Open a model directory.
 
@@ -49,17 +50,19 @@ class Model:
             threads: CPU threads to use; the number of cores by default.
             source_language, target_language: for a multilingual model, which of its languages to translate; for any
                 other, text rules to use in place of its own languages' ("ignore": none).
+            **engine: precision, and what else there is to say about TensorRT; see EngineOptions.
 
         Raises:
-            ModelDirectoryError: the directory is not a complete model.
+            ModelDirectoryError: the directory is not a complete model, or lacks the precision that was asked for.
             BackendError: the backend cannot be used here.
-            UsageError: an unknown backend, or fewer than one thread.
+            UsageError: an unknown backend or option, or fewer than one thread.
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1; given {threads}")
         self.directory = Path(directory)
         self.config: TransformerConfig = read_config(self.directory)
-        self._backend: Backend = open_backend(backend, self.directory, self.config, threads)
+        engine_options = make_engine_options(**engine)
+        self._backend: Backend = open_backend(backend, self.directory, self.config, threads, engine_options)
         files = read_tokenizer_files(self.directory, self.config)
         self._text = None
         if self.config.text is not None:
@@ -70,6 +73,26 @@ class Model:
     def backend(self) -> str:
         """The backend in use and why, in one line."""
         return self._backend.description
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes of GPU memory in use, by what they are for; empty on the CPU."""
+        return self._backend.memory
+
+    def warmup(self, sentences: int = 1, source_length: int = 64, **options: Unpack[GenerationKeywords]) -> None:
+        """Do now what the first sentences would otherwise wait for: engines, kernels, CUDA graphs. Nothing on the CPU.
+
+        Args:
+            sentences: how many will be searched together.
+            source_length: tokens of the longest of them, special ones included.
+            **options: those that will be used; see GenerationOptions.
+
+        Raises:
+            UsageError: an option that cannot be used, or more than the engines take.
+        """
+        resolved = make_options(**options).resolve(self.config)
+        with self._lock:
+            self._backend.warmup(sentences, source_length, resolved)
 
     def generate(
         self, src_ids: SourceIds, *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
@@ -83,7 +106,8 @@ class Model:
             **options: see GenerationOptions.
 
         Raises:
-            UsageError: an option or an id that cannot be used.
+            UsageError: an option or an id that cannot be used, or a source too long for the model or its engines.
+            BackendError: the backend failed; the next call may succeed.
         """
         resolved = make_options(**options).resolve(self.config)
         return self._generate(source_rows(src_ids, self.config), resolved, progress)
@@ -122,10 +146,10 @@ class Model:
         filled = [index for index, text in enumerate(texts) if text.strip()]
         try:
             rows = source_rows([self._text.encode(texts[index]) for index in filled], self.config)
+            preprocess = time.perf_counter() - started
+            result = self._generate(rows, resolved, progress)
         except SourceError as error:
             raise SourceError(filled[error.index], error.problem, name="texts") from error
-        preprocess = time.perf_counter() - started
-        result = self._generate(rows, resolved, progress)
         started = time.perf_counter()
         nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
@@ -139,7 +163,7 @@ class Model:
         timings = Timings()
         hypotheses: list[list[Hypothesis]] = [[] for _ in rows]
         with self._lock:
-            for batch in plan_batches([row.size for row in rows], options):
+            for batch in self._backend.plan_batches([row.size for row in rows], options):
                 found = self._backend.search([rows[index] for index in batch], options, timings)
                 for index, sentence in zip(batch, found, strict=True):
                     hypotheses[index] = sentence

@@ -15,6 +15,7 @@ from nmt_trt.model_directory import graph_file
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.batching import plan_batches
 from nmt_trt.runtime.decoder_state import CacheBuffers, DecoderState
 from nmt_trt.runtime.inputs import Row, pad_rows
 
@@ -37,6 +38,18 @@ class OnnxRuntimeBackend:
     def description(self) -> str:
         """The backend, its device, and why it was taken, in one line."""
         return f"onnxruntime {ort.__version__} on the CPU ({self._reason})"
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Empty: no GPU memory."""
+        return {}
+
+    def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
+        """Indices of the sentences of each batch; see batching.plan_batches."""
+        return plan_batches(lengths, options)
+
+    def warmup(self, sentences: int, source_length: int, options: ResolvedOptions) -> None:
+        """Nothing: the first sentences wait for nothing here."""
 
     def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`."""

@@ -16,10 +16,17 @@ from nmt_trt.cli.app import app
 Run = Callable[..., Result]
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of this test session's own."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Run:
     """Run a command line; the result has `exit_code`, `stdout`, `stdout_bytes` and `stderr`."""
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NMT_TRT_CACHE", str(cache))
 
     def invoke(*arguments: object, stdin: str | bytes = b"") -> Result:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import nmt_trt
 from cli.conftest import Run
 from cli.fake_model import FakeModel
-from nmt_trt import doctor
+from nmt_trt import _core, doctor
 from nmt_trt.doctor import Check
-from nmt_trt.errors import BackendError
+from nmt_trt.engines.flavours import FlavourName
+from nmt_trt.errors import BackendError, EngineError
+from nmt_trt.gpu import Gpu
 
 COMMANDS = ("build", "translate", "generate", "evaluate", "inspect", "doctor", "demo")
 SHARED = (
@@ -29,6 +31,9 @@ SHARED = (
     "--no-deterministic",
     "--backend",
     "--threads",
+    "--precision",
+    "--trust-engines",
+    "--memory-limit",
     "--quiet",
 )
 
@@ -74,9 +79,9 @@ def test_doctor_json(run: Run, healthy: FakeModel) -> None:
     report = json.loads(run("doctor", "--json").stdout)
     checks = {check["name"]: check for check in report["checks"]}
     assert report["works"] is True
-    assert checks["nmt_trt"]["detail"] == f"{nmt_trt.__version__}, CPU build"
+    assert checks["nmt_trt"]["detail"] == f"{nmt_trt.__version__}, built {'with' if _core.has_cuda else 'without'} CUDA"
     assert "CPUExecutionProvider" in checks["onnxruntime"]["detail"]
-    assert {"Python", "CPU", "CUDA device", "tensorrt", "tensorrt_rtx", "demo model"} <= checks.keys()
+    assert {"Python", "CPU", "CUDA device", "tensorrt", "tensorrt-rtx", "demo model"} <= checks.keys()
 
 
 def test_only_what_is_needed_decides() -> None:
@@ -100,49 +105,94 @@ def test_a_missing_extra_names_its_command(monkeypatch: pytest.MonkeyPatch) -> N
     assert (check.ok, check.needed, check.fix) == (False, False, "pip install 'nmt_trt[xx]'")
 
 
-class _Driver:
-    """A CUDA driver of one device, whose calls fail as told."""
-
-    def __init__(self, **failures: int) -> None:
-        self._failures = failures
-
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("_") or self._failures.get(name) == -1:
-            raise AttributeError(name)
-
-        def call(*arguments: object) -> int:
-            if name == "cuDeviceGetCount":
-                arguments[0]._obj.value = 1  # type: ignore[attr-defined]
-            elif name == "cuDeviceGetName":
-                arguments[0].value = b"Test GPU"  # type: ignore[attr-defined]
-            elif name == "cuDeviceTotalMem_v2":
-                arguments[0]._obj.value = 80 << 30  # type: ignore[attr-defined]
-            elif name == "cuDeviceGetAttribute":
-                number = arguments[1].value  # type: ignore[attr-defined]
-                arguments[0]._obj.value = {75: 9, 76: 0}[number]  # type: ignore[attr-defined]
-            return self._failures.get(name, 0)
-
-        return call
+TWO_GPUS = [Gpu("GPU A", 80 << 30, (9, 0)), Gpu("GPU B", 24 << 30, (8, 9))]
 
 
-def test_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: _Driver())
-    assert doctor.cuda_devices() == ["Test GPU, 80 GiB, compute capability 9.0"]
+@pytest.mark.parametrize("built_with_cuda", [True, False])
+def test_gpus(monkeypatch: pytest.MonkeyPatch, built_with_cuda: bool) -> None:
+    monkeypatch.setattr(doctor, "find_gpus", lambda: TWO_GPUS)
+    monkeypatch.setattr(doctor, "driver_cuda_version", lambda: (13, 0))
+    monkeypatch.setattr(doctor, "_core", SimpleNamespace(has_cuda=built_with_cuda, __version__="1"))
+    check = doctor._cuda()
+    gpus = "GPU A, 80 GiB, compute capability 9.0; GPU B, 24 GiB, compute capability 8.9"
+    assert check.detail.startswith(f"{gpus}; the driver runs CUDA up to 13.0")
+    assert check.ok is built_with_cuda
+    assert ("built without CUDA" in check.detail) is not built_with_cuda
+    assert (check.fix is None) is built_with_cuda
+
+
+def test_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError("no NVIDIA driver (libcuda)")
+
+    monkeypatch.setattr(doctor, "find_gpus", fail)
+    check = doctor._cuda()
+    assert (check.ok, check.needed, check.detail) == (False, False, "no NVIDIA driver (libcuda)")
+
+
+SHIMS = ("tensorrt_10_14", "tensorrt_rtx_1_4", "tensorrt_rtx_1_5")
+
+
+@pytest.fixture
+def tensorrt(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """A machine with a TensorRT library: its version and that of the Python package, to be changed at will."""
+    versions = {"library": "1.4.0", "package": "1.4.0"}
+    monkeypatch.setattr(doctor, "find_library", lambda flavour: "/lib/trt.so")
+    monkeypatch.setattr(doctor, "find_shims", lambda: [f"/pkg/libnmt_trt_engine_{name}.so" for name in SHIMS])
+
+    def version(library: str) -> tuple[str, str]:
+        number = versions["library"]
+        return ("tensorrt-rtx" if number.startswith("1.") else "tensorrt"), number
+
+    def flavour(name: str) -> SimpleNamespace:
+        return SimpleNamespace(version=versions["package"], build=versions["package"] + ".76")
+
+    monkeypatch.setattr(doctor, "library_version", version)
+    monkeypatch.setattr(doctor, "load_flavour", flavour)
+    return versions
+
+
+def test_a_tensorrt_that_fits(tensorrt: dict[str, str]) -> None:
+    check = doctor._tensorrt("tensorrt-rtx")
+    assert (check.name, check.ok, check.needed, check.fix) == ("tensorrt-rtx", True, False, None)
+    assert check.detail == (
+        "library 1.4.0 (/lib/trt.so); called through libnmt_trt_engine_tensorrt_rtx_1_4.so; "
+        "engines built by its Python package 1.4.0.76"
+    )
 
 
 @pytest.mark.parametrize(
-    ("failures", "message"),
+    ("flavour", "version", "fits"),
     [
-        ({"cuInit": 100}, "the NVIDIA driver sees no GPU"),
-        ({"cuInit": 803}, "cuInit failed with CUDA error 803"),
-        ({"cuDeviceTotalMem_v2": -1}, "the NVIDIA driver has no cuDeviceTotalMem_v2"),
+        ("tensorrt", "10.14.1", True),
+        ("tensorrt", "10.16.0", True),
+        ("tensorrt", "10.13.0", False),
+        ("tensorrt", "11.14.0", False),
+        ("tensorrt-rtx", "1.5.0", True),
+        ("tensorrt-rtx", "1.6.0", False),
     ],
 )
-def test_a_driver_that_does_not_work(monkeypatch: pytest.MonkeyPatch, failures: dict[str, int], message: str) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: _Driver(**failures))
-    with pytest.raises(OSError, match=message):
-        doctor.cuda_devices()
-    assert message in doctor._cuda().detail
+def test_libraries_that_the_shims_fit(tensorrt: dict[str, str], flavour: FlavourName, version: str, fits: bool) -> None:
+    tensorrt |= {"library": version, "package": version}
+    check = doctor._tensorrt(flavour)
+    assert check.ok is fits
+    assert ("no engine shim fits it" in check.detail) is not fits
+
+
+def test_a_package_of_another_version(tensorrt: dict[str, str]) -> None:
+    tensorrt["package"] = "1.5.0"
+    check = doctor._tensorrt("tensorrt-rtx")
+    assert not check.ok and "must be of one version" in check.detail
+    assert check.fix == "pip install 'tensorrt-rtx==1.4.0.*'"
+
+
+def test_a_missing_library_names_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(flavour: str) -> None:
+        raise EngineError(f"no library for {flavour}; mend it with: pip install {flavour}")
+
+    monkeypatch.setattr(doctor, "find_library", fail)
+    check = doctor._tensorrt("tensorrt")
+    assert (check.ok, check.detail, check.fix) == (False, "no library for tensorrt", "pip install tensorrt")
 
 
 def test_demo(run: Run, fake: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:

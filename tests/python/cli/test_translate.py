@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +71,50 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
     assert run("translate", "--json", "--deterministic", *arguments, stdin=b"a\n").exit_code == 0
     assert fake.options == given
+
+
+def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    def load(_: object, **options: object) -> FakeModel:
+        asked.append(options)
+        return FakeModel()
+
+    monkeypatch.setattr("nmt_trt.cli.session.load", load)
+    arguments = ["--backend=tensorrt-rtx", "--precision=fp16", "--trust-engines", "--memory-limit=100"]
+    assert run("translate", *arguments, "--threads=2", stdin=b"a\n").exit_code == 0
+    assert asked == [
+        {
+            "backend": "tensorrt-rtx",
+            "precision": "fp16",
+            "trust_engines": True,
+            "memory_limit": 100 << 20,
+            "threads": 2,
+            "source_language": None,
+            "target_language": None,
+        }
+    ]
+    assert run("translate", stdin=b"a\n").exit_code == 0
+    assert asked[-1]["precision"] == "auto" and asked[-1]["memory_limit"] is None
+
+
+def test_warnings_are_shown_and_tensorrts_chatter_is_not(
+    run: Run, fake: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def log() -> None:
+        logging.getLogger("nmt_trt.engines.plan_cache").warning("a.plan: damaged, building it again")
+        logging.getLogger("nmt_trt.engines.plan_cache").info("building a")
+        logging.getLogger("nmt_trt.engines.tensorrt").warning("some remark")
+
+    translate = fake.translate_hypotheses
+
+    def translate_and_log(*arguments: Any, **options: Any) -> Any:
+        log()
+        return translate(*arguments, **options)
+
+    monkeypatch.setattr(fake, "translate_hypotheses", translate_and_log)
+    result = run("translate", stdin=b"a\n")
+    assert (result.stdout, result.stderr) == ("A\n", "warning: a.plan: damaged, building it again\n")
 
 
 def test_timings_go_to_stderr(run: Run, fake: FakeModel) -> None:

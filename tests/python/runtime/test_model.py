@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import nmt_trt
-from nmt_trt.errors import BackendError, ModelDirectoryError, UsageError
+from importing.nemo_archives import write_random_nemo
+from nmt_trt.errors import BackendError, ModelDirectoryError, SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.runtime.onnxruntime_backend import FIRST_CAPACITY
 from random_models import BOS, EOS, PAD, random_sources, write_random_model
@@ -26,7 +27,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(directory: Path) -> nmt_trt.Model:
-    return nmt_trt.load(directory)
+    return nmt_trt.load(directory, backend="onnxruntime")
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,25 @@ def test_progress_counts_every_sentence_once(model: nmt_trt.Model, sources: list
     assert counts == [2, 2, 1]
 
 
+def test_the_cpu_takes_no_gpu_memory_and_needs_no_warming_up(model: nmt_trt.Model) -> None:
+    model.warmup(4, 20, beam_size=2)
+    assert model.memory == {}
+    with pytest.raises(UsageError, match="beam_size must be from 1 to 32"):
+        model.warmup(beam_size=0)
+
+
+def test_a_text_that_the_backend_has_no_room_for_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nmt_trt.build(write_random_nemo(tmp_path / "tiny.nemo", seed=3).path, tmp_path / "model")
+    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime")
+
+    def refuse(lengths: list[int], options: object) -> list[list[int]]:
+        raise SourceError(len(lengths) - 1, "has 7 tokens")
+
+    monkeypatch.setattr(model._backend, "plan_batches", refuse)
+    with pytest.raises(SourceError, match=r"texts\[3\] has 7 tokens"):
+        model.translate(["a", "", "b", "c", " "])
+
+
 def test_a_model_without_tokenizer_cannot_translate(model: nmt_trt.Model) -> None:
     with pytest.raises(UsageError, match="no tokenizer"):
         model.translate(["text"])
@@ -166,11 +186,9 @@ def test_a_model_without_tokenizer_cannot_translate(model: nmt_trt.Model) -> Non
 def test_unusable_backends_and_threads_are_refused(directory: Path) -> None:
     with pytest.raises(UsageError, match="backend must be one of auto"):
         nmt_trt.load(directory, backend="cuda")
-    with pytest.raises(BackendError, match="not part of this build"):
-        nmt_trt.load(directory, backend="tensorrt")
     with pytest.raises(UsageError, match="threads must be at least 1"):
         nmt_trt.load(directory, threads=0)
-    assert "onnxruntime" in nmt_trt.load(directory, threads=1).backend
+    assert "asked for" in nmt_trt.load(directory, backend="onnxruntime", threads=1).backend
 
 
 def test_unusable_model_directories_are_refused(tmp_path: Path) -> None:
@@ -190,13 +208,13 @@ def test_a_graph_that_cannot_be_loaded_is_a_clear_error(tmp_path: Path) -> None:
     write_random_model(path, 1)
     (path / "decoder.onnx").write_bytes(b"not a graph")
     with pytest.raises(BackendError, match=r"decoder\.onnx: ONNX Runtime cannot load"):
-        nmt_trt.load(path)
+        nmt_trt.load(path, backend="onnxruntime")
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 31, 32])
 def test_beams_up_to_the_largest(tmp_path: Path, beam_size: int) -> None:
     config: TransformerConfig = write_random_model(tmp_path / "model", 8)
-    model = nmt_trt.load(tmp_path / "model")
+    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime")
     result = model.generate(random_sources(config, 3, 8, 2), beam_size=beam_size, num_hypotheses=beam_size)
     assert all(0 < len(hypotheses) <= beam_size for hypotheses in result.hypotheses)
 
@@ -204,7 +222,7 @@ def test_beams_up_to_the_largest(tmp_path: Path, beam_size: int) -> None:
 def test_caches_grow_over_long_outputs(tmp_path: Path) -> None:
     """Long searches pass several cache sizes; the step graph would fail or drift if growth lost a slot."""
     config = write_random_model(tmp_path / "model", 3)
-    model = nmt_trt.load(tmp_path / "model")
+    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime")
     sources = random_sources(config, 4, 6, 3)
     long = model.generate(sources, max_length=64, max_length_delta=-1, beam_size=2)
     assert max(sequence.size for sequence in long.sequences) > 2 * FIRST_CAPACITY

@@ -1,0 +1,101 @@
+"""How a model is run on TensorRT: the options of `load` beyond the backend's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack, get_args
+
+from nmt_trt.engines.plan_spec import EngineShapes, Range, model_shapes
+from nmt_trt.errors import UsageError
+from nmt_trt.models.config import TransformerConfig
+
+PrecisionName = Literal["auto", "fp32", "fp16", "bf16"]
+_SIZES = ("batch", "source", "beam")
+
+
+class EngineKeywords(TypedDict, total=False):
+    """EngineOptions as keyword arguments."""
+
+    precision: str
+    batch: str | Range | None
+    source: str | Range | None
+    beam: str | Range | None
+    trust_engines: bool
+    memory_limit: int | None
+    tensorrt_library: str | Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How to run on TensorRT. On the CPU only `precision` means anything, and it must be "auto" or "fp32".
+
+    Attributes:
+        precision: fp32, fp16 or bf16, which the model directory must hold; "auto" takes the fastest that it holds.
+        batch: sentences searched together that engines are made for, "min:opt:max", or one number for all three; by
+            default those of trusted engines in the directory, else 1:8:64.
+        source: the same for the tokens of a source, special ones included; by default 1:64:256, or as many as the
+            model has positions.
+        beam: the same for the beam size; by default up to 8, or the model's own if that is more. A larger beam takes
+            smaller batches.
+        trust_engines: also take engines that lie in the model directory. They are native code: say so only of a
+            directory whose origin you trust.
+        memory_limit: most bytes of GPU memory to use; None for no limit.
+        tensorrt_library: the TensorRT library to open, in place of one that is looked for.
+
+    Raises:
+        UsageError: a value that cannot be used.
+    """
+
+    precision: str = "auto"
+    batch: str | Range | None = None
+    source: str | Range | None = None
+    beam: str | Range | None = None
+    trust_engines: bool = False
+    memory_limit: int | None = None
+    tensorrt_library: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(PrecisionName):
+            raise UsageError(f"precision must be one of {', '.join(get_args(PrecisionName))}; given {self.precision!r}")
+        if self.memory_limit is not None and not _is_size(self.memory_limit):
+            raise UsageError(f"memory_limit must be a whole number of bytes, at least 1; given {self.memory_limit!r}")
+        for name in _SIZES:
+            object.__setattr__(self, name, _range(name, getattr(self, name)))
+
+    def shapes(self, config: TransformerConfig, usual: EngineShapes | None) -> EngineShapes:
+        """What engines are to take: what was asked for, else what `usual` ones take, else the model's defaults.
+
+        Raises:
+            UsageError: sources longer than the model has positions, or beams larger than there are.
+        """
+        sizes: dict[str, Any] = {name: getattr(self, name) or getattr(usual, name, None) for name in _SIZES}
+        return model_shapes(config, **sizes)
+
+
+def make_engine_options(**given: Unpack[EngineKeywords]) -> EngineOptions:
+    """EngineOptions from keyword arguments.
+
+    Raises:
+        UsageError: an unknown name, or a value that cannot be used.
+    """
+    known = {field.name for field in fields(EngineOptions)}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise UsageError(f"unknown option {', '.join(unknown)} of load; known: {', '.join(sorted(known))}")
+    return EngineOptions(**given)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1 << 63
+
+
+def _range(name: str, value: str | Range | None) -> Range | None:
+    if value is None or isinstance(value, Range):
+        return value
+    if not isinstance(value, str):
+        raise UsageError(f"{name} must be written as 'min:opt:max'; given {value!r}")
+    try:
+        return Range.parse(value)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error

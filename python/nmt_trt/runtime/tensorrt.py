@@ -1,0 +1,135 @@
+"""Opens the TensorRT backend, or says what is missing and what mends it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import get_args
+
+from nmt_trt import _core
+from nmt_trt.engines.directory_plans import DirectoryPlans
+from nmt_trt.engines.flavours import FlavourName, load_flavour
+from nmt_trt.engines.library import find_library, find_shims
+from nmt_trt.engines.plan_cache import PlanCache, open_plan_folder
+from nmt_trt.engines.tensorrt_log import TENSORRT_LOG
+from nmt_trt.errors import BackendError, EngineError
+from nmt_trt.gpu import Gpu, find_gpus
+from nmt_trt.models.config import TransformerConfig
+from nmt_trt.runtime.engine_options import EngineOptions
+from nmt_trt.runtime.plan_source import Plans, PlanSource
+from nmt_trt.runtime.precision import gpu_precision
+from nmt_trt.runtime.runtime_cache import RuntimeCache
+from nmt_trt.runtime.tensorrt_backend import TensorRTBackend
+
+BUILD_WITH_CUDA = "pip install --force-reinstall --no-cache-dir . -C cmake.define.NMT_TRT_CUDA=ON"
+_LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+"""By TensorRT's severity."""
+
+
+def open_tensorrt(
+    flavour: FlavourName | None, directory: Path, config: TransformerConfig, options: EngineOptions, reason: str
+) -> TensorRTBackend:
+    """The backend on this machine's first GPU, with one flavour of TensorRT or with the first that works.
+
+    Args:
+        flavour: which; None for any.
+        directory, config: the model.
+        options: how to run it.
+        reason: why TensorRT is taken, for people.
+
+    Raises:
+        BackendError: it cannot be used here; says what is missing and the command that mends it.
+        ModelDirectoryError: the directory lacks the precision that was asked for.
+    """
+    precision = gpu_precision(options.precision, directory, config)
+    gpu = usable_gpu()
+    problems: list[BackendError] = []
+    for name in get_args(FlavourName) if flavour is None else (flavour,):
+        try:
+            return _open(name, directory, config, options, precision, gpu, reason)
+        except BackendError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    raise BackendError("; ".join(dict.fromkeys(map(str, problems))))
+
+
+def usable_gpu() -> Gpu:
+    """The GPU that engines run on.
+
+    Raises:
+        BackendError: this build of the package has no CUDA part, or there is no GPU.
+    """
+    if not _core.has_cuda:
+        raise BackendError(
+            "this nmt_trt was built without CUDA, which takes its sources and a CUDA toolkit; "
+            f"mend it with: {BUILD_WITH_CUDA}"
+        )
+    try:
+        return find_gpus()[0]
+    except OSError as error:
+        raise BackendError(f"no CUDA device: {error}") from error
+
+
+def open_library(flavour: FlavourName, given: str | Path | None = None) -> _core.EngineLibrary:
+    """The TensorRT library of a flavour, or the given one.
+
+    Raises:
+        EngineError: there is none, or none that this build of the package fits; says what mends it.
+    """
+    found = find_library(flavour, None if given is None else str(given))
+    library = _core.open_engine_library(shims=find_shims(), library=found, log=_log)
+    if library.flavour != flavour:
+        raise EngineError(f"{found} is {library.flavour} {library.version}, not {flavour}")
+    return library
+
+
+def _open(
+    flavour: FlavourName,
+    directory: Path,
+    config: TransformerConfig,
+    options: EngineOptions,
+    precision: str,
+    gpu: Gpu,
+    reason: str,
+) -> TensorRTBackend:
+    library = open_library(flavour, options.tensorrt_library)
+    trusted = _trusted_plans(directory, flavour, library, gpu) if options.trust_engines else None
+    cache, no_cache = _plan_cache(directory, flavour, library, gpu)
+    if cache is None and (trusted is None or trusted.shapes is None):
+        raise EngineError(no_cache)
+    shapes = options.shapes(config, None if trusted is None else trusted.shapes)
+    places: list[Plans] = [place for place in (trusted, cache) if place is not None]
+    return TensorRTBackend(
+        config,
+        library,
+        PlanSource(precision, shapes, places),
+        RuntimeCache(cache.runtime_cache_path) if cache is not None else None,
+        memory_limit=options.memory_limit,
+        description=f"{flavour} {library.version} on {gpu.name}, {precision} ({reason})",
+    )
+
+
+def _trusted_plans(directory: Path, flavour: FlavourName, library: _core.EngineLibrary, gpu: Gpu) -> DirectoryPlans:
+    hashes = open_plan_folder() / "file-hashes.json"
+    return DirectoryPlans(directory, flavour, library.version, gpu, memory_of_hashes=hashes)
+
+
+def _plan_cache(
+    directory: Path, flavour: FlavourName, library: _core.EngineLibrary, gpu: Gpu
+) -> tuple[PlanCache | None, str]:
+    """The cache that builds plans for this library; or None, and why."""
+    try:
+        builder = load_flavour(flavour)
+    except EngineError as error:
+        return None, f"no plans can be built: {error}"
+    if builder.version != library.version:
+        return None, (
+            f"no plans can be built: the {flavour} library is {library.version}, the Python package {builder.build}; "
+            "install them in the same version"
+        )
+    return PlanCache(directory, builder, gpu), ""
+
+
+def _log(severity: int, message: bytes) -> None:
+    logging.getLogger(TENSORRT_LOG).log(_LEVELS[severity], "%s", message.decode(errors="replace"))

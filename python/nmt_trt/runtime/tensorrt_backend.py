@@ -1,0 +1,189 @@
+"""The TensorRT backend: C++ runs encoder, decoder steps and search on the GPU; Python hands it batches and plans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nmt_trt import _core
+from nmt_trt.engines.plan_spec import EngineShapes
+from nmt_trt.errors import SourceError, UsageError
+from nmt_trt.models.config import TransformerConfig
+from nmt_trt.options import ResolvedOptions
+from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.batching import batches_by_bucket, batches_by_length
+from nmt_trt.runtime.inputs import Row, pad_rows
+from nmt_trt.runtime.plan_source import PlanSource
+from nmt_trt.runtime.runtime_cache import RuntimeCache
+
+_USUAL_SOURCE = EngineShapes().source.opt
+_SMALLEST_SOURCE_BUCKET = 16
+"""Sources are padded to 16, 32, 64, ... tokens, as csrc/generator/buckets.cc does."""
+
+
+class TensorRTBackend:
+    """Runs a model directory's graphs as TensorRT engines. Not thread-safe: its Model serves one call at a time."""
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        library: _core.EngineLibrary,
+        plans: PlanSource,
+        runtime_cache: RuntimeCache | None,
+        *,
+        memory_limit: int | None,
+        description: str,
+    ) -> None:
+        """Nothing is built or loaded before the first sentences come.
+
+        Args:
+            config: the model.
+            library: the opened TensorRT library.
+            plans: where its plans come from.
+            runtime_cache: the kernels that the library compiled in earlier processes; None keeps none.
+            memory_limit: most bytes of GPU memory to use; None for no limit.
+            description: what `Model.backend` tells.
+        """
+        self._config = config
+        self._library = library
+        self._plans = plans
+        self._runtime_cache = runtime_cache
+        self._memory_of_kept: dict[str, int] = {}
+        self._description = description
+        if runtime_cache is not None:
+            runtime_cache.load(library)
+        stack, tokens = config.decoder, config.special_tokens
+        self._generator = _core.Generator(
+            library,
+            plan_provider=plans.plan,
+            layers=stack.num_layers,
+            heads=stack.num_heads,
+            head_size=stack.head_size,
+            vocab_size=stack.vocab_size,
+            max_positions=stack.max_positions,
+            eos=tokens.eos,
+            pad=tokens.pad,
+            bos=tokens.start,
+            source_pad=config.source_tokens.pad,
+            memory_limit=memory_limit,
+        )
+
+    @property
+    def description(self) -> str:
+        """The backend, its device, and why it was taken, in one line."""
+        return self._description
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes of GPU memory in use, by what they are for."""
+        return dict(self._generator.memory)
+
+    @property
+    def shapes(self) -> EngineShapes:
+        """The batches and sources that the engines take."""
+        return self._plans.shapes
+
+    def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
+        """Indices of the sentences of each batch, within what the engines take.
+
+        `deterministic` puts sentences together that are padded to the same length, in batches that the generator pads
+        to one size: a sentence's shapes then depend on nothing but the sentence.
+
+        Raises:
+            SourceError: a source of more tokens than the engines take.
+            UsageError: a beam size that they do not take.
+            BackendError: see `search`.
+        """
+        self._check_lengths(lengths)
+        if not lengths:
+            return []
+        most = self._largest_batch(options)
+        size = most if options.batch_size is None else min(options.batch_size, most)
+        if options.deterministic:
+            return batches_by_bucket(lengths, self._source_bucket, size)
+        return batches_by_length(lengths, options, size)
+
+    def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
+        """The hypotheses of each sentence of one batch, best first; adds to `timings`.
+
+        Raises:
+            BackendError: EngineError, EngineBuildError, CudaError or OutOfMemoryError; the next batch may succeed.
+        """
+        ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
+        found, encoder_seconds, generator_seconds = self._generator.generate(
+            ids,
+            lengths,
+            policy=options.policy,
+            beam_size=options.beam_size,
+            num_hypotheses=options.num_hypotheses,
+            length_penalty=options.length_penalty,
+            max_lengths=_length_limits(lengths, options),
+            deterministic=options.deterministic,
+        )
+        timings.encoder += encoder_seconds
+        timings.generator += generator_seconds
+        self._keep_kernels()
+        return [[Hypothesis(h.tokens, h.score, h.log_prob) for h in sentence] for sentence in found]
+
+    def warmup(self, sentences: int, source_length: int, options: ResolvedOptions) -> None:
+        """Plans, kernels and CUDA graphs for batches of these sizes.
+
+        Raises:
+            UsageError: the engines take no such batch.
+            BackendError: see `search`.
+        """
+        for name, given, most in (
+            ("source_length", source_length, self.shapes.source.max),
+            ("sentences", sentences, self._largest_batch(options)),
+        ):
+            if not 1 <= given <= most:
+                raise UsageError(f"{name} must be from 1 to {most}, as the engines take; given {given}")
+        self._generator.warmup(
+            batch=sentences,
+            source=source_length,
+            beam_size=options.beam_size,
+            steps=options.length_limit(source_length),
+            policy=options.policy,
+        )
+        self._keep_kernels()
+
+    def _largest_batch(self, options: ResolvedOptions) -> int:
+        beam = options.beam_size
+        most = self._generator.max_batch(beam)
+        if most < 1:
+            raise UsageError(
+                f"beam_size {beam} is more than the engines take; load the model with beam='1:{beam}:{beam}'"
+            )
+        return self._generator.deterministic_rows(beam) if options.deterministic else most
+
+    def _check_lengths(self, lengths: Sequence[int]) -> None:
+        most = self.shapes.source.max
+        for index, length in enumerate(lengths):
+            if length > most:
+                size = f"1:{min(_USUAL_SOURCE, length)}:{length}"
+                raise SourceError(
+                    index,
+                    f"has {length} tokens; the engines take input_ids of 1 to {most}: load the model with "
+                    f"source='{size}', and build its engines with --source {size}",
+                )
+
+    def _source_bucket(self, length: int) -> int:
+        bucket = _SMALLEST_SOURCE_BUCKET
+        while bucket < length:
+            bucket *= 2
+        return min(bucket, self.shapes.source.max)
+
+    def _keep_kernels(self) -> None:
+        """Save what was compiled: kernels are when engines or shapes are new to this process, which take memory."""
+        memory = self.memory
+        if self._runtime_cache is not None and memory != self._memory_of_kept:
+            self._runtime_cache.save(self._library)
+            self._memory_of_kept = memory
+
+
+def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:
+    """Most tokens to generate for each sentence, int32 [B]; NeMo's policy counts padding as part of a source."""
+    counted = np.full_like(lengths, lengths.max()) if options.policy == "nemo" else lengths
+    return np.array([options.length_limit(int(length)) for length in counted], dtype=np.int32)

@@ -1,0 +1,61 @@
+"""On the GPU too a sentence's result does not depend on its batch: near-ties apart, or to the last bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu.conftest import Load
+from gpu.gpu_models import assert_equal, tokens, write_model
+from nmt_trt.results import Hypothesis
+from random_models import PAD, random_sources
+
+
+def bits(hypotheses: list[Hypothesis]) -> list[tuple[list[int], bytes, bytes]]:
+    return [(h.tokens.tolist(), np.float32(h.score).tobytes(), np.float32(h.log_prob).tobytes()) for h in hypotheses]
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_composition_order_padding_and_row_do_not_matter(tmp_path: Path, load: Load, seed: int) -> None:
+    config = write_model(tmp_path / "model", seed)
+    model = load(tmp_path / "model", batch="1:8:32")
+    sources = random_sources(config, 30, 20, seed)
+    options: Any = {"beam_size": 4, "num_hypotheses": 4, "max_length_delta": 10}
+    alone = [model.generate([source], **options).hypotheses[0] for source in sources]
+    for batch_size in (3, 8, 32):  # 32 rows are compacted while sentences finish
+        order = np.random.default_rng(seed + batch_size).permutation(len(sources))
+        together = model.generate([sources[i] for i in order], batch_size=batch_size, **options)
+        for position, index in enumerate(order):
+            assert_equal(together.hypotheses[position], alone[index])
+
+    padded = np.full((len(sources), 32), PAD, np.int64)
+    for row, source in zip(padded, sources, strict=True):
+        row[: source.size] = source
+    for found, wanted in zip(model.generate(padded, **options).hypotheses, alone, strict=True):
+        assert_equal(found, wanted)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_deterministic_gives_the_same_bits(tmp_path: Path, load: Load, precision: str) -> None:
+    config = write_model(tmp_path / "model", 4, low_precisions=("fp16",))
+    model = load(tmp_path / "model", precision=precision)
+    sources = random_sources(config, 20, 20, 4)
+    options: Any = {"beam_size": 4, "num_hypotheses": 4, "deterministic": True}
+    alone = [bits(model.generate([source], **options).hypotheses[0]) for source in sources]
+    for batch_size in (1, 5, None):
+        shuffled = np.random.default_rng(batch_size).permutation(len(sources))
+        found = model.generate([sources[i] for i in shuffled], batch_size=batch_size, **options)
+        assert [bits(hypotheses) for hypotheses in found.hypotheses] == [alone[i] for i in shuffled]
+
+
+def test_a_batch_larger_than_the_engines_take_is_cut(tmp_path: Path, load: Load) -> None:
+    config = write_model(tmp_path / "model", 2)
+    model = load(tmp_path / "model")
+    sources = random_sources(config, 19, 10, 2)
+    counts: list[int] = []
+    found = model.generate(sources, batch_size=1000, progress=counts.append)
+    assert counts == [8, 8, 3]
+    assert tokens(found.hypotheses) == [model.generate([source]).sequences[0].tolist() for source in sources]

@@ -1,0 +1,136 @@
+"""Stand-ins for the C++ side of the TensorRT backend: the same calls, answered by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nmt_trt.model_directory import read_config
+from nmt_trt.options import ResolvedOptions
+from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
+
+ENCODER_SECONDS, GENERATOR_SECONDS = 0.25, 0.5
+GRAPHS = ("encoder", "decoder_0", "decoder_1", "decoder_2")
+MAX_BATCH, MAX_ROWS = 8, 32
+
+
+class FakeLibrary:
+    """An opened TensorRT library.
+
+    Attributes:
+        given_cache: what load_runtime_cache() got.
+        kernels: what runtime_cache() answers.
+    """
+
+    def __init__(self, flavour: str = "tensorrt-rtx", version: str = "1.4.0") -> None:
+        self.flavour = flavour
+        self.version = version
+        self.given_cache: bytes | None = None
+        self.kernels = b"kernels"
+
+    def runtime_cache(self) -> bytes:
+        return self.kernels
+
+    def load_runtime_cache(self, content: bytes) -> None:
+        self.given_cache = content
+
+
+class FakeGenerator:
+    """Translates with the model in `directory`, asking for plans as the real one does.
+
+    Attributes:
+        arguments: what it was made with.
+        calls: the keyword arguments of each generate(), with `shape` and `lengths` of its batch.
+        warmups: those of each warmup().
+        failures: raised by the next calls of generate(), one each.
+    """
+
+    def __init__(self, directory: Path, library: FakeLibrary, **arguments: Any) -> None:
+        self.library = library
+        self.arguments = arguments
+        self.calls: list[dict[str, Any]] = []
+        self.warmups: list[dict[str, Any]] = []
+        self.failures: list[Exception] = []
+        self._plan: Callable[[str], bytes] = arguments["plan_provider"]
+        self._plans: dict[str, bytes] = {}
+        self._stages: set[tuple[int, int]] = set()
+        self._cpu = OnnxRuntimeBackend(directory, read_config(directory), threads=1, reason="fake")
+
+    def generate(
+        self, ids: NDArray[np.int32], lengths: NDArray[np.int32], **options: Any
+    ) -> tuple[list[list[Hypothesis]], float, float]:
+        assert {array.dtype for array in (ids, lengths, options["max_lengths"])} == {np.dtype(np.int32)}
+        self.calls.append({"shape": ids.shape, "lengths": lengths.tolist(), **options})
+        if self.failures:
+            raise self.failures.pop(0)
+        self._load_plans()
+        self._stages.add((len(ids), options["beam_size"]))
+        rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
+        found = [self._alone(row, int(limit), options) for row, limit in zip(rows, options["max_lengths"], strict=True)]
+        return found, ENCODER_SECONDS, GENERATOR_SECONDS
+
+    def warmup(self, **sizes: Any) -> None:
+        self.warmups.append(sizes)
+        self._load_plans()
+        self._stages.add((sizes["batch"], sizes["beam_size"]))
+
+    def max_batch(self, beam_size: int) -> int:
+        return min(MAX_BATCH, MAX_ROWS // beam_size)
+
+    def deterministic_rows(self, beam_size: int) -> int:
+        return min(4, self.max_batch(beam_size))
+
+    @property
+    def memory(self) -> dict[str, int]:
+        return {"plans": 1000 * len(self._plans), "stages": 10 * len(self._stages)}
+
+    def _load_plans(self) -> None:
+        for graph in GRAPHS:
+            if graph not in self._plans:
+                self._plans[graph] = self._plan(graph)
+
+    def _alone(self, row: NDArray[np.int32], limit: int, options: dict[str, Any]) -> list[Hypothesis]:
+        resolved = ResolvedOptions(
+            max_length=limit,
+            max_length_delta=-1,
+            batch_size=None,
+            **{name: value for name, value in options.items() if name != "max_lengths"},
+        )
+        return self._cpu.search([row], resolved, Timings())[0]
+
+
+class FakeCore:
+    """What the backend looks up in `nmt_trt._core`.
+
+    Attributes:
+        generators: those made so far.
+        libraries: the keyword arguments of each open_engine_library().
+    """
+
+    has_cuda = True
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.generators: list[FakeGenerator] = []
+        self.libraries: list[dict[str, Any]] = []
+
+    def Generator(self, library: FakeLibrary, **arguments: Any) -> FakeGenerator:  # noqa: N802  (a class's name)
+        self.generators.append(FakeGenerator(self._directory, library, **arguments))
+        return self.generators[-1]
+
+    def open_engine_library(self, **arguments: Any) -> FakeLibrary:
+        self.libraries.append(arguments)
+        return FakeLibrary()
+
+    @property
+    def namespace(self) -> SimpleNamespace:
+        """The module."""
+        return SimpleNamespace(
+            has_cuda=self.has_cuda, Generator=self.Generator, open_engine_library=self.open_engine_library
+        )

@@ -1,0 +1,222 @@
+"""Which backend is taken, and what is said where one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import nmt_trt
+from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range
+from nmt_trt.errors import BackendError, EngineError, ModelDirectoryError, UsageError
+from nmt_trt.export.segments import segment_names
+from nmt_trt.gpu import Gpu
+from nmt_trt.model_directory import read_config
+from nmt_trt.runtime import tensorrt, tensorrt_backend
+from random_models import BOS, EOS, write_random_model
+from runtime.fake_core import FakeCore
+
+H200 = Gpu("NVIDIA H200", 141 << 30, (9, 0))
+Fail = Callable[..., None]
+
+
+class FakeCache:
+    """A plan cache that makes plans up."""
+
+    def __init__(self, directory: Path, flavour: Any, gpu: Gpu) -> None:
+        self.runtime_cache_path = directory.with_name("kernels")
+
+    def get(self, spec: PlanSpec) -> bytes:
+        return spec.key().encode()
+
+
+class FakeDirectoryPlans:
+    """Plans of small batches in the model directory, all of them the same bytes."""
+
+    def __init__(self, directory: Path, flavour: str, version: str, gpu: Gpu, memory_of_hashes: Path) -> None:
+        self.shapes = EngineShapes(Range.of(2), Range(1, 8, 16), Range.of(4))
+
+    def get(self, spec: PlanSpec) -> bytes | None:
+        return b"trusted" if spec.shapes == self.shapes else None
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    write_random_model(tmp_path / "model", 11)
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def core(directory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCore:
+    """A machine with a GPU and both flavours of TensorRT, of which the libraries are TensorRT-RTX's."""
+    fake = FakeCore(directory)
+    monkeypatch.setattr(tensorrt, "_core", fake.namespace)
+    monkeypatch.setattr(tensorrt_backend, "_core", fake.namespace)
+    monkeypatch.setattr(tensorrt, "find_gpus", lambda: [H200])
+    monkeypatch.setattr(tensorrt, "find_library", lambda flavour, given: given or f"lib-{flavour}.so")
+    monkeypatch.setattr(tensorrt, "find_shims", lambda: ["shim.so"])
+    monkeypatch.setattr(tensorrt, "load_flavour", lambda name: SimpleNamespace(version="1.4.0", build="1.4.0.76"))
+    monkeypatch.setenv("NMT_TRT_CACHE", str(directory.with_name("cache")))
+    monkeypatch.setattr(tensorrt, "PlanCache", FakeCache)
+    monkeypatch.setattr(tensorrt, "DirectoryPlans", FakeDirectoryPlans)
+    return fake
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Make one of the opener's steps fail."""
+
+    def set_failure(step: str, error: Exception) -> None:
+        def raise_it(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(tensorrt, step, raise_it)
+
+    return set_failure
+
+
+def pretend(directory: Path, precision: str) -> None:
+    """Graph files of another precision, which nobody reads here."""
+    for name in ("encoder", *segment_names(read_config(directory))):
+        (directory / f"{name}.{precision}.onnx").touch()
+
+
+def test_auto_takes_tensorrt_where_it_works(directory: Path, core: FakeCore) -> None:
+    model = nmt_trt.load(directory)
+    assert model.backend == "tensorrt-rtx 1.4.0 on NVIDIA H200, fp32 (the fastest that works here)"
+    assert [opened["library"] for opened in core.libraries] == ["lib-tensorrt.so", "lib-tensorrt-rtx.so"]
+    assert core.libraries[-1]["shims"] == ["shim.so"]
+    wanted = nmt_trt.load(directory, backend="onnxruntime").generate([[BOS, 5, EOS]])
+    assert model.generate([[BOS, 5, EOS]]).sequences[0].tolist() == wanted.sequences[0].tolist()
+    assert model.memory["plans"] > 0
+
+
+def test_a_named_flavour_is_taken_or_refused(directory: Path, core: FakeCore) -> None:
+    assert nmt_trt.load(directory, backend="tensorrt-rtx").backend.endswith("fp32 (asked for)")
+    with pytest.raises(EngineError, match=r"lib-tensorrt\.so is tensorrt-rtx 1\.4\.0, not tensorrt"):
+        nmt_trt.load(directory, backend="tensorrt")
+
+
+def test_auto_falls_back_to_the_cpu_and_says_why(directory: Path, core: FakeCore, fail: Fail) -> None:
+    fail("find_gpus", OSError("no NVIDIA driver (libcuda)"))
+    backend = nmt_trt.load(directory).backend
+    assert backend.startswith("onnxruntime ")
+    assert backend.endswith("on the CPU (no CUDA device: no NVIDIA driver (libcuda))")
+
+
+@pytest.mark.parametrize("step", ["find_library", "find_shims"])
+def test_what_is_missing_is_said(directory: Path, core: FakeCore, fail: Fail, step: str) -> None:
+    fail(step, EngineError("nothing there; mend it with: pip install something"))
+    with pytest.raises(EngineError, match="mend it with: pip install something"):
+        nmt_trt.load(directory, backend="tensorrt-rtx")
+    assert "on the CPU (nothing there)" in nmt_trt.load(directory).backend
+
+
+def test_a_build_without_cuda_says_how_to_get_one(
+    directory: Path, core: FakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt, "_core", SimpleNamespace(has_cuda=False))
+    with pytest.raises(BackendError, match=r"built without CUDA, .*; mend it with: pip install .*NMT_TRT_CUDA=ON"):
+        nmt_trt.load(directory, backend="tensorrt-rtx")
+
+
+def test_plans_that_nothing_can_build(directory: Path, core: FakeCore, fail: Fail) -> None:
+    fail("load_flavour", EngineError("tensorrt-rtx: not installed; mend it with: pip install tensorrt-rtx"))
+    with pytest.raises(EngineError, match="no plans can be built: tensorrt-rtx: not installed; mend it with"):
+        nmt_trt.load(directory, backend="tensorrt-rtx")
+    trusting = nmt_trt.load(directory, backend="tensorrt-rtx", trust_engines=True)
+    assert trusting.generate([[BOS, 5, EOS]]).sequences[0].size > 0
+
+
+def test_a_builder_of_another_version_is_not_used(
+    directory: Path, core: FakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt, "load_flavour", lambda name: SimpleNamespace(version="1.5.0", build="1.5.0.114"))
+    with pytest.raises(EngineError, match=r"library is 1\.4\.0, the Python package 1\.5\.0\.114; install them in the"):
+        nmt_trt.load(directory, backend="tensorrt-rtx")
+
+
+def test_the_given_library_is_opened(directory: Path, core: FakeCore) -> None:
+    nmt_trt.load(directory, backend="tensorrt-rtx", tensorrt_library=Path("/opt/trt.so"))
+    assert core.libraries[-1]["library"] == "/opt/trt.so"
+
+
+def test_the_fastest_precision_that_is_there(directory: Path, core: FakeCore) -> None:
+    pretend(directory, "bf16")
+    assert "bf16" in nmt_trt.load(directory).backend
+    pretend(directory, "fp16")
+    assert "fp16" in nmt_trt.load(directory).backend
+    assert "fp32" in nmt_trt.load(directory, precision="fp32").backend
+    assert "on the CPU" in nmt_trt.load(directory, backend="onnxruntime").backend
+
+
+@pytest.mark.parametrize("backend", ["auto", "tensorrt-rtx"])
+def test_a_precision_that_is_not_there(directory: Path, core: FakeCore, backend: str) -> None:
+    with pytest.raises(ModelDirectoryError, match="no fp16 graphs, only fp32; make them with: nmt-trt build"):
+        nmt_trt.load(directory, backend=backend, precision="fp16")
+
+
+def test_a_directory_without_graphs_for_tensorrt(directory: Path, core: FakeCore) -> None:
+    (directory / "decoder_0.onnx").unlink()
+    with pytest.raises(EngineError, match="no graphs for TensorRT; mend it with: nmt-trt build .* --force"):
+        nmt_trt.load(directory, backend="tensorrt-rtx")
+    assert "on the CPU" in nmt_trt.load(directory).backend
+
+
+def test_the_cpu_runs_fp32_only(directory: Path, core: FakeCore, fail: Fail) -> None:
+    pretend(directory, "fp16")
+    with pytest.raises(BackendError, match="precision 'fp16' needs TensorRT"):
+        nmt_trt.load(directory, backend="onnxruntime", precision="fp16")
+    fail("find_gpus", OSError("no NVIDIA driver (libcuda)"))
+    with pytest.raises(BackendError, match="no CUDA device"):
+        nmt_trt.load(directory, precision="fp16")
+    assert "on the CPU" in nmt_trt.load(directory, precision="fp32").backend
+
+
+def test_shapes_reach_the_plans(directory: Path, core: FakeCore) -> None:
+    model = nmt_trt.load(directory, batch="1:2:4", source="1:8:20")
+    assert core.generators[-1].arguments["plan_provider"]("encoder") == b"encoder-fp32-b1.2.4-s1.8.20"
+    with pytest.raises(UsageError, match=r"src_ids\[1\] has 21 tokens; the engines take input_ids of 1 to 20"):
+        model.generate([[BOS, 5, EOS], [BOS, *[5] * 19, EOS]])
+
+
+def test_trusted_engines_decide_about_shapes_that_were_not_asked_for(directory: Path, core: FakeCore) -> None:
+    def plan(**options: Any) -> bytes:
+        nmt_trt.load(directory, **options)
+        found = core.generators[-1].arguments["plan_provider"]("encoder")
+        assert isinstance(found, bytes)
+        return found
+
+    assert plan(trust_engines=True) == b"trusted"
+    assert plan() == b"encoder-fp32-b1.8.64-s1.64.64"
+    assert plan(trust_engines=True, batch="4") == b"encoder-fp32-b4.4.4-s1.8.16"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "int8"}, "precision must be one of auto, fp32, fp16, bf16; given 'int8'"),
+        ({"batch": "8:4:2"}, "batch: a range must have 1 <= min <= opt <= max"),
+        ({"source": "many"}, "source: a range is min:opt:max"),
+        ({"source": "1:64:65"}, "source must not exceed the model's 64 positions"),
+        ({"beam": 4}, "beam must be written as 'min:opt:max'; given 4"),
+        ({"memory_limit": 0}, "memory_limit must be a whole number of bytes"),
+        ({"memory_limit": 1.5}, "memory_limit must be a whole number of bytes"),
+        ({"shape": "1"}, "unknown option shape of load; known: batch, beam, memory_limit"),
+    ],
+)
+def test_unusable_engine_options_are_refused(directory: Path, core: FakeCore, options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        nmt_trt.load(directory, **options)
+
+
+def test_log_lines_of_tensorrt_reach_pythons_log(
+    directory: Path, core: FakeCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    nmt_trt.load(directory)
+    core.libraries[-1]["log"](1, b"no kernel \xff")
+    (record,) = [record for record in caplog.records if record.name == "nmt_trt.engines.tensorrt"]
+    assert (record.levelname, record.getMessage()) == ("ERROR", "no kernel \ufffd")

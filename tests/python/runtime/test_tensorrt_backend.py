@@ -1,0 +1,245 @@
+"""The TensorRT backend with a stand-in for the C++ side: batches, plans, errors, kept kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range
+from nmt_trt.errors import CudaError, EngineBuildError, EngineError, OutOfMemoryError, SourceError, UsageError
+from nmt_trt.model_directory import read_config
+from nmt_trt.options import ResolvedOptions, make_options
+from nmt_trt.results import Timings
+from nmt_trt.runtime import tensorrt_backend
+from nmt_trt.runtime.plan_source import PlanSource
+from nmt_trt.runtime.runtime_cache import RuntimeCache
+from nmt_trt.runtime.tensorrt_backend import TensorRTBackend
+from random_models import BOS, EOS, random_sources, write_random_model
+from runtime import fake_core
+from runtime.fake_core import ENCODER_SECONDS, GENERATOR_SECONDS, GRAPHS, FakeCore, FakeGenerator, FakeLibrary
+
+SHAPES = EngineShapes(Range(1, 4, 8), Range(1, 16, 40), Range(1, 4, 4))
+
+
+class FakePlans:
+    """A place that makes plans up, and remembers what it was asked for."""
+
+    def __init__(self, *, failures: list[Exception] | None = None) -> None:
+        self.specs: list[PlanSpec] = []
+        self.failures = failures or []
+
+    def get(self, spec: PlanSpec) -> bytes | None:
+        self.specs.append(spec)
+        if self.failures:
+            raise self.failures.pop(0)
+        return spec.key().encode()
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "model"
+    write_random_model(path, 11)
+    return path
+
+
+Open = Callable[..., tuple[TensorRTBackend, FakeGenerator]]
+
+
+@pytest.fixture
+def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Make a backend of some plans, and tell its generator."""
+    core = FakeCore(directory)
+    monkeypatch.setattr(tensorrt_backend, "_core", core.namespace)
+    (tmp_path / "cache").mkdir()
+
+    def make(
+        *places: Any, shapes: EngineShapes = SHAPES, library: Any = None, memory_limit: int | None = None
+    ) -> tuple[TensorRTBackend, FakeGenerator]:
+        backend = TensorRTBackend(
+            read_config(directory),
+            library or FakeLibrary(),  # type: ignore[arg-type]
+            PlanSource("fp16", shapes, places or (FakePlans(),)),
+            RuntimeCache(tmp_path / "cache" / "kernels"),
+            memory_limit=memory_limit,
+            description="fake",
+        )
+        return backend, core.generators[-1]
+
+    return make
+
+
+def resolved(directory: Path, **options: Any) -> ResolvedOptions:
+    return make_options(**options).resolve(read_config(directory))
+
+
+def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None:
+    _, generator = open_it(memory_limit=12345)
+    config = read_config(directory)
+    arguments = dict(generator.arguments)
+    assert callable(arguments.pop("plan_provider"))
+    assert arguments == {
+        "layers": config.decoder.num_layers,
+        "heads": config.decoder.num_heads,
+        "head_size": config.decoder.hidden_size // config.decoder.num_heads,
+        "vocab_size": config.decoder.vocab_size,
+        "max_positions": 64,
+        "eos": 3,
+        "pad": 0,
+        "bos": 2,
+        "source_pad": 0,
+        "memory_limit": 12345,
+    }
+
+
+def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    options = resolved(directory, beam_size=3, num_hypotheses=2, length_penalty=0.7, max_length_delta=4)
+    rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 5, 6, 7, EOS], np.int32)]
+    timings = Timings(encoder=1.0)
+    found = backend.search(rows, options, timings)
+    assert [len(hypotheses) for hypotheses in found] == [2, 2]
+    assert timings == Timings(encoder=1.0 + ENCODER_SECONDS, generator=GENERATOR_SECONDS)
+    (call,) = generator.calls
+    np.testing.assert_array_equal(call.pop("max_lengths"), [7, 9])
+    assert call == {
+        "shape": (2, 5),
+        "lengths": [3, 5],
+        "policy": "gnmt",
+        "beam_size": 3,
+        "num_hypotheses": 2,
+        "length_penalty": 0.7,
+        "deterministic": False,
+    }
+
+
+def test_policy_nemo_counts_padding_in_the_length_limit(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 5, 6, 7, EOS], np.int32)]
+    backend.search(rows, resolved(directory, policy="nemo", max_length_delta=4), Timings())
+    np.testing.assert_array_equal(generator.calls[0]["max_lengths"], [9, 9])
+
+
+def test_plans_are_asked_for_by_what_they_are(open_it: Open, directory: Path) -> None:
+    plans = FakePlans()
+    backend, _ = open_it(plans)
+    assert plans.specs == [], "nothing is built before the first sentences come"
+    rows = [np.array([BOS, 5, EOS], np.int32)]
+    for _ in range(2):
+        backend.search(rows, resolved(directory, beam_size=3), Timings())
+    assert plans.specs == [PlanSpec(graph, "fp16", SHAPES) for graph in GRAPHS]
+
+
+def test_the_first_place_that_has_a_plan_gives_it() -> None:
+    class Nothing:
+        def get(self, spec: PlanSpec) -> bytes | None:
+            return None
+
+    first, second = FakePlans(), FakePlans()
+    source = PlanSource("fp32", SHAPES, [Nothing(), first, second])
+    assert source.plan("decoder_4") == PlanSpec("decoder_4", "fp32", SHAPES).key().encode()
+    assert second.specs == []
+    with pytest.raises(EngineError, match="there is no plan encoder-fp32-.*, and no TensorRT Python package"):
+        PlanSource("fp32", SHAPES, [Nothing()]).plan("encoder")
+
+
+def test_batches_stay_within_the_engines(open_it: Open, directory: Path) -> None:
+    backend, _ = open_it()
+    lengths = [3, 9, 5, 7, 1, 2, 8, 4, 6, 10]
+    assert backend.plan_batches(lengths, resolved(directory)) == [[9, 1, 6, 3, 8, 2, 7, 0], [5, 4]]
+    assert backend.plan_batches(lengths, resolved(directory, batch_size=1000))[0] == [9, 1, 6, 3, 8, 2, 7, 0]
+    assert backend.plan_batches(lengths, resolved(directory, batch_size=3))[0] == [9, 1, 6]
+    nemo = backend.plan_batches(lengths, resolved(directory, policy="nemo"))
+    assert nemo == [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9]]
+    assert backend.plan_batches([], resolved(directory)) == []
+    assert max(map(len, backend.plan_batches(lengths, resolved(directory, beam_size=10)))) == 3
+
+
+def test_a_beam_larger_than_the_engines_take(open_it: Open, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, _ = open_it()
+    monkeypatch.setattr(fake_core, "MAX_ROWS", 8)
+    with pytest.raises(UsageError, match="beam_size 9 is more than the engines take; load the model with beam='1:9:9'"):
+        backend.plan_batches([3], resolved(directory, beam_size=9))
+
+
+def test_deterministic_batches_are_of_one_source_bucket(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    options = resolved(directory, deterministic=True)
+    lengths = [16, 17, 40, 33, 1, 32]
+    assert backend.plan_batches(lengths, options) == [[2, 3], [1, 5], [0, 4]]
+    assert max(map(len, backend.plan_batches([5] * 10, options))) == generator.deterministic_rows(4)
+    backend.search([np.array([BOS, 5, EOS], np.int32)], options, Timings())
+    assert generator.calls[0]["deterministic"] is True
+
+
+def test_a_source_longer_than_the_engines_take(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    with pytest.raises(SourceError, match=r"\[1\] has 41 tokens; the engines take input_ids of 1 to 40: .*1:41:41"):
+        backend.plan_batches([40, 41], resolved(directory))
+    assert generator.calls == []
+
+
+@pytest.mark.parametrize("error", [EngineError("a"), CudaError("b"), OutOfMemoryError("c")])
+def test_after_an_error_the_next_request_is_served(open_it: Open, directory: Path, error: Exception) -> None:
+    backend, generator = open_it()
+    options = resolved(directory)
+    (source,) = random_sources(read_config(directory), 1, 8, 1)
+    generator.failures = [error]
+    with pytest.raises(type(error)):
+        backend.search([source], options, Timings())
+    assert backend.search([source], options, Timings())[0][0].tokens.size > 0
+
+
+def test_a_plan_that_cannot_be_built_is_tried_again_with_the_next_request(open_it: Open, directory: Path) -> None:
+    plans = FakePlans(failures=[EngineBuildError("no such layer")])
+    backend, _ = open_it(plans)
+    (source,) = random_sources(read_config(directory), 1, 8, 1)
+    with pytest.raises(EngineBuildError, match="no such layer"):
+        backend.search([source], resolved(directory), Timings())
+    assert backend.search([source], resolved(directory), Timings())[0][0].tokens.size > 0
+    assert [spec.graph for spec in plans.specs] == ["encoder", *GRAPHS]
+
+
+def test_memory_is_told(open_it: Open) -> None:
+    backend, _ = open_it()
+    assert backend.memory == {"plans": 0, "stages": 0}
+
+
+def test_warmup(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    options = resolved(directory, beam_size=2, max_length=30, max_length_delta=-1)
+    backend.warmup(8, 40, options)
+    assert generator.warmups == [{"batch": 8, "source": 40, "beam_size": 2, "steps": 30, "policy": "gnmt"}]
+    with pytest.raises(UsageError, match="sentences must be from 1 to 8, as the engines take; given 9"):
+        backend.warmup(9, 1, options)
+    with pytest.raises(UsageError, match="source_length must be from 1 to 40, as the engines take; given 0"):
+        backend.warmup(1, 0, options)
+
+
+def test_kernels_are_kept_from_process_to_process(open_it: Open, directory: Path, tmp_path: Path) -> None:
+    library = FakeLibrary()
+    backend, _ = open_it(library=library)
+    assert library.given_cache is None
+    rows = [np.array([BOS, 5, EOS], np.int32)]
+    backend.search(rows, resolved(directory), Timings())
+    library.kernels = b"more kernels"
+    backend.warmup(2, 1, resolved(directory))
+    library.kernels = b"never asked for: nothing is new"
+    backend.search(rows, resolved(directory), Timings())
+
+    later = FakeLibrary()
+    open_it(library=later)
+    assert later.given_cache == b"more kernels"
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["kernels"]
+
+
+def test_kernels_that_cannot_be_kept_are_no_error(
+    open_it: Open, directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cache" / "kernels").mkdir()
+    backend, _ = open_it()
+    backend.search([np.array([BOS, 5, EOS], np.int32)], resolved(directory), Timings())
+    assert "cannot be read" in caplog.text and "cannot be written" in caplog.text
