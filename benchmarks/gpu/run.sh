@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# Builds, tests and measures nmt_trt on this machine's GPU, in stages that take at most eight minutes each. A stage that
+# fails is recorded and the next one begins.
+#
+# usage: benchmarks/gpu/run.sh [--stages build,tests,exactness,sanitizer,steps,experiment] [--results FILE]
+#                              [--text FILE [--reference FILE]]
+#
+#   --stages     which, in this order (default: all of them, as above)
+#   --results    JSON lines are appended here (default: build/gpu-results.jsonl of the repository); logs lie beside it, in FILE.logs/
+#   --text       source sentences for `exactness`, one a line (default: 60 sentences of this repository)
+#   --reference  their translations, for BLEU
+#
+# environment: PYTHON (python3), TensorRT_ROOT (TensorRT's headers, for `build`), BUILD_DIR (build/gpu),
+#   STAGE_SECONDS (480), GPU_TESTS (the pytest files and folders of `tests`), NMT_TRT_TEST_SEEDS (of `sanitizer`: 3),
+#   STEPS_OPTIONS, EXPERIMENT_OPTIONS, EXACTNESS_OPTIONS (further options of the scripts)
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+repository=$(cd "$here/../.." && pwd)
+known="build tests exactness sanitizer steps experiment"
+python=${PYTHON:-python3}
+export BUILD_DIR PYTHONUNBUFFERED=1
+BUILD_DIR=$(realpath -m "${BUILD_DIR:-$repository/build/gpu}")
+
+die() { echo "run.sh: $*" >&2; exit 2; }
+
+# ---- the stages: each is run in a shell of its own, which stops at the first command that fails
+
+stage_build() {
+  local architecture
+  architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d '. ')
+  cmake -S . -B "$BUILD_DIR" -G Ninja -DCMAKE_BUILD_TYPE=Release -DNMT_TRT_CUDA=ON -DNMT_TRT_BUILD_TESTS=ON \
+    -DNMT_TRT_BUILD_BINDINGS=OFF -DNMT_TRT_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="$architecture"
+  cmake --build "$BUILD_DIR"
+  "$python" -m pip install --no-build-isolation --no-deps --force-reinstall --no-index . \
+    -C cmake.define.NMT_TRT_CUDA=ON -C cmake.define.CMAKE_CUDA_ARCHITECTURES="$architecture"
+  "$python" -c 'import nmt_trt._core as core; assert core.has_cuda, "built without CUDA"'
+}
+
+stage_tests() {
+  local status=0 folder=$BUILD_DIR/reports
+  local tests=${GPU_TESTS:-tests/python/runtime tests/python/engines tests/python/precision}
+  mkdir -p "$folder"
+  rm -f "$folder"/*.xml
+  ctest --test-dir "$BUILD_DIR" --output-on-failure --timeout 120 -j 4 --output-junit "$folder/cpp.xml" || status=1
+  record --suite "C++" --junit "$folder/cpp.xml"
+  # shellcheck disable=SC2086  # a list of paths
+  "$python" -m pytest -q -rfEs -p no:cacheprovider --junitxml "$folder/python.xml" $tests || status=1
+  record --suite "Python, GPU" --junit "$folder/python.xml"
+  return $status
+}
+
+stage_exactness() {
+  # shellcheck disable=SC2086  # a list of options
+  "$python" "$here/exactness.py" --results "$RESULTS" ${TEXT:+--text "$TEXT"} ${REFERENCE:+--reference "$REFERENCE"} \
+    ${EXACTNESS_OPTIONS:-}
+}
+
+stage_sanitizer() {
+  local tool binary log errors status=0 seconds=$((STAGE_SECONDS / 2 - 10))
+  export NMT_TRT_TEST_SEEDS=${NMT_TRT_TEST_SEEDS:-3}
+  mapfile -t binaries < <(find "$BUILD_DIR/tests/cpp/cuda" -maxdepth 1 -type f -executable)
+  if [ ${#binaries[@]} = 0 ]; then
+    echo "no kernel tests in $BUILD_DIR/tests/cpp/cuda: run the stage build first"
+    return 1
+  fi
+  for tool in memcheck racecheck; do
+    for binary in "${binaries[@]}"; do
+      log=$BUILD_DIR/$(basename "$binary").$tool.log
+      timeout -k 10 "$((seconds / ${#binaries[@]}))" \
+        compute-sanitizer --tool "$tool" --error-exitcode 86 "$binary" > "$log" 2>&1 || status=1
+      tail -n 25 "$log"
+      errors=$(sed -nE 's/.*(ERROR|RACECHECK) SUMMARY: ([0-9]+) (error|hazard).*/\2/p' "$log" | tail -n 1)
+      # -1: no summary, for it was stopped or died; or no test passed, so that nothing was checked.
+      grep -qE '\[  PASSED  \] [1-9]' "$log" || { errors=-1; status=1; }
+      record --suite "$tool, $(basename "$binary")" --errors "${errors:--1}"
+    done
+  done
+  return $status
+}
+
+stage_steps() {
+  cublas_for_ctranslate2
+  # shellcheck disable=SC2086  # a list of options
+  "$python" "$here/steps.py" --results "$RESULTS" ${STEPS_OPTIONS:-}
+}
+
+stage_experiment() {
+  # shellcheck disable=SC2086  # a list of options
+  "$python" "$here/experiment.py" --results "$RESULTS" ${EXPERIMENT_OPTIONS:-}
+}
+
+# CTranslate2's wheel opens libcublas.so.12; CUDA 13's library does as well under that name.
+cublas_for_ctranslate2() {
+  local library folder
+  "$python" -c 'import ctypes; ctypes.CDLL("libcublas.so.12")' 2> /dev/null && return
+  library=$("$python" "$here/find_cublas.py") || return 0
+  folder=$BUILD_DIR/cublas
+  mkdir -p "$folder"
+  ln -sf "$library" "$folder/libcublas.so.12"
+  export LD_LIBRARY_PATH="$folder:$(dirname "$library")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+}
+
+record() { "$python" "$here/recording.py" --results "$RESULTS" --stage "$STAGE" "$@"; }
+
+if [ "${1:-}" = "--one-stage" ]; then # from below
+  STAGE=$2
+  cd "$repository"
+  set -e
+  "stage_$STAGE"
+  exit
+fi
+
+# ---- all of them
+
+stages=${known// /,}
+RESULTS=$repository/build/gpu-results.jsonl
+TEXT=
+REFERENCE=
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --stages | --results | --text | --reference) [ $# -ge 2 ] || die "$1 needs a value" ;;
+    *) die "unknown argument $1; see --help" ;;
+  esac
+  case $1 in
+    --stages) stages=$2 ;;
+    --results) RESULTS=$(realpath -m "$2") ;;
+    --text) TEXT=$(realpath -m "$2") ;;
+    --reference) REFERENCE=$(realpath -m "$2") ;;
+  esac
+  shift 2
+done
+for stage in ${stages//,/ }; do
+  [[ " $known " == *" $stage "* ]] || die "unknown stage $stage; known: ${known// /, }"
+done
+for file in "$TEXT" "$REFERENCE"; do
+  [ -z "$file" ] || [ -f "$file" ] || die "$file: no such file"
+done
+[ -z "$REFERENCE" ] || [ -n "$TEXT" ] || die "--reference needs --text"
+
+export RESULTS TEXT REFERENCE STAGE_SECONDS=${STAGE_SECONDS:-480}
+mkdir -p "$RESULTS.logs"
+failed=0
+for stage in ${stages//,/ }; do
+  echo "==== $stage"
+  STAGE=$stage
+  record --environment > /dev/null
+  started=$(date +%s)
+  timeout -k 10 "$STAGE_SECONDS" bash "$here/run.sh" --one-stage "$stage" 2>&1 | tee "$RESULTS.logs/$stage.log"
+  status=${PIPESTATUS[0]}
+  [ "$status" = 0 ] || failed=1
+  record --status "$status" --seconds "$(($(date +%s) - started))" > /dev/null
+done
+echo "==== results"
+"$python" "$here/table.py" "$RESULTS"
+exit $failed

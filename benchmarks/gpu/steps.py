@@ -1,0 +1,163 @@
+"""The time of one decoder step, everything included: this package, PyTorch eager and in a CUDA graph, NeMo's own
+modules, and CTranslate2, side by side on the same random weights.
+
+    python benchmarks/gpu/steps.py [--batches 8,1,32,128] [--results FILE] [--systems NAME,NAME]
+
+See README.md in the folder above for what is timed and what is equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from processes import Worker, WorkerError
+from recording import Recorder
+from step_systems import OURS, SYSTEMS, Job
+from synthetic import Size, add_size_options, size_from, write_endless_model
+
+SIZE = Size(layers=6, hidden=512, inner=2048, heads=8, vocabulary=32000)
+TINY = Size(layers=2, hidden=32, inner=64, heads=4, vocabulary=60, positions=64)
+NEEDS_GPU = ("torch-graph",)
+
+
+def main() -> int:
+    """Measure; the exit status is 1 when a measurement failed."""
+    arguments = _parse_arguments()
+    recorder = Recorder(arguments.results, "steps")
+    deadline = time.monotonic() + arguments.time_limit
+    size = TINY if arguments.tiny else size_from(arguments)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        directory = Path(folder) / "model"
+        write_endless_model(directory, size, precision="fp32" if arguments.device == "cpu" else "fp16")
+        job = Job(
+            directory,
+            device=arguments.device,
+            beam=arguments.beam_size,
+            source=arguments.source,
+            steps=arguments.steps,
+            runs=arguments.runs,
+            backend=arguments.backend,
+            batch_range=arguments.batch_range,
+        )
+        recorder.add_environment(
+            size=vars(size), beam=job.beam, source=job.source, steps=job.steps, device=job.device, range=job.batch_range
+        )
+        workers = {name: stack.enter_context(Worker(SYSTEMS[name], job)) for name in arguments.systems}
+        race = Race(workers, recorder, deadline)
+        race.wait_ready()
+        for batch in arguments.batches:
+            race.run(batch, arguments.repeats)
+    return 1 if recorder.failures else 0
+
+
+class Race:
+    """Measures the systems by turns; one that fails is recorded and left out of that batch size."""
+
+    def __init__(self, workers: dict[str, Worker], recorder: Recorder, deadline: float) -> None:
+        """`deadline` in time.monotonic()'s seconds."""
+        self._workers, self._recorder, self._deadline = workers, recorder, deadline
+
+    def wait_ready(self) -> None:
+        """Wait until all are loaded and forget those that cannot be."""
+        for name, worker in list(self._workers.items()):
+            try:
+                worker.wait_ready(self._left())
+            except WorkerError as error:
+                self._fail(name, f"loading: {error}")
+                del self._workers[name]
+
+    def run(self, batch: int, repeats: int) -> None:
+        """Measure one batch size `repeats` times and record each system's median."""
+        if time.monotonic() > self._deadline:
+            self._fail("all", f"batch {batch}: no time left")
+            return
+        described: dict[str, str] = {}
+        for name in list(self._workers):
+            answer = self._call(name, "prepare", batch)
+            if answer is not None:
+                described[name] = answer
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in described}
+        for _ in range(repeats):
+            for name in list(found):
+                answer = self._call(name, "measure", batch)
+                if answer is None:
+                    del found[name]
+                else:
+                    found[name].append(answer)
+        ours = _medians(found[OURS])["step"] if OURS in found else None
+        for name, measured in found.items():
+            medians = _medians(measured)
+            fields: dict[str, Any] = {f"{key}_us": round(1e6 * value, 2) for key, value in medians.items()}
+            fields["repeats_us"] = [round(1e6 * one["step"], 2) for one in measured]
+            fields["ratio"] = None if ours is None else round(medians["step"] / ours, 3)
+            self._recorder.add("step", system=name, batch=batch, **fields, runs_on=described[name])
+
+    def _call(self, name: str, method: str, batch: int) -> Any:
+        """The answer of a system, or None when it fails."""
+        try:
+            return self._workers[name].call(method, batch, timeout=self._left())
+        except WorkerError as error:
+            self._fail(name, f"batch {batch}: {error}")
+            return None
+
+    def _fail(self, name: str, problem: str) -> None:
+        self._recorder.failures += 1
+        self._recorder.add("error", what=name, error=problem[-6000:])
+
+    def _left(self) -> float:
+        return max(self._deadline - time.monotonic(), 1.0)
+
+
+def _medians(measured: list[dict[str, float]]) -> dict[str, float]:
+    return {key: median(one[key] for one in measured) for key in measured[0]}
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time one decoder step of several systems, side by side.")
+    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: float32, ONNX Runtime")
+    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    parser.add_argument("--systems", type=_names, default=tuple(SYSTEMS), help=f"of {','.join(SYSTEMS)}")
+    parser.add_argument("--batches", type=_numbers, default=(8, 1, 32, 128), help="batch sizes, by ','")
+    parser.add_argument("--batch-range", default="1:8:128", help="of our engines; '{batch}' is the batch at hand")
+    parser.add_argument("--beam-size", type=int, default=4)
+    parser.add_argument("--source", type=int, default=64, help="tokens of every source")
+    parser.add_argument("--steps", type=int, default=64, help="decoder steps of a run; an even number")
+    parser.add_argument("--runs", type=int, default=5, help="runs of one measurement")
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each system, by turns")
+    parser.add_argument("--time-limit", type=float, default=440, help="seconds after which nothing new is begun")
+    parser.add_argument("--tiny", action="store_true", help="a model of no weight, to try the script itself")
+    add_size_options(parser, SIZE)
+    arguments = parser.parse_args()
+    if arguments.steps < 2 or arguments.steps % 2:
+        parser.error(f"--steps must be an even number of at least 2; given {arguments.steps}")
+    if arguments.device == "cpu":
+        arguments.systems = tuple(name for name in arguments.systems if name not in NEEDS_GPU)
+    return arguments
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= set(SYSTEMS):
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(SYSTEMS)}; given {text!r}")
+    return names
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"expected positive numbers separated by ','; given {text!r}")
+    return numbers
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

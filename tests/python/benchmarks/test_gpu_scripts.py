@@ -1,0 +1,195 @@
+"""The GPU benchmark's scripts, here on the CPU with models of no weight."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.models import write_ending_model
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks" / "gpu"))
+
+import exactness
+import experiment
+import steps
+from experiment_systems import Stages
+from processes import WorkerError
+from recording import Recorder
+
+SCRIPT = Path(steps.__file__).with_name("run.sh")
+Results = list[dict[str, Any]]
+Run = Callable[..., Results]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a script's main(*arguments) on the CPU and returns its results."""
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of the workers
+
+    def script(main: Callable[[], int], *arguments: str) -> Results:
+        results = tmp_path / "results.jsonl"
+        monkeypatch.setattr(sys, "argv", ["script", "--device", "cpu", "--results", str(results), *arguments])
+        assert main() == 0
+        return read(results)
+
+    return script
+
+
+def read(path: Path) -> Results:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def of_kind(results: Results, kind: str) -> Results:
+    return [result for result in results if result["kind"] == kind]
+
+
+def test_steps(run: Run) -> None:
+    options = ["--tiny", "--batches", "2,1", "--runs", "1", "--repeats", "1", "--steps", "8", "--source", "6"]
+    results = run(steps.main, *options)
+    found = {(result["system"], result["batch"]): result for result in of_kind(results, "step")}
+    systems = ("nmt_trt", "torch-eager", "nemo", "ctranslate2")
+    assert found.keys() == {(system, batch) for system in systems for batch in (2, 1)}
+    assert found["nmt_trt", 2]["ratio"] == 1 and found["nemo", 1]["ratio"] > 0
+    assert results[0]["kind"] == "environment" and results[0]["versions"]["torch"]
+
+
+class FakeWorker:
+    """Takes a millisecond a step, and fails on batch 8 if it is told to."""
+
+    def __init__(self, milliseconds: float, *, fails: bool = False) -> None:
+        self._seconds, self._fails = milliseconds / 1e3, fails
+
+    def call(self, method: str, batch: int, *, timeout: float) -> Any:
+        if self._fails and batch == 8 and method == "measure":
+            raise WorkerError("measure: out of memory")
+        return "fake" if method == "prepare" else {"step": self._seconds}
+
+
+def test_a_failing_system_does_not_stop_the_others(tmp_path: Path) -> None:
+    workers: Any = {"nmt_trt": FakeWorker(0.5), "nemo": FakeWorker(6), "ctranslate2": FakeWorker(2, fails=True)}
+    recorder = Recorder(tmp_path / "results.jsonl", "steps")
+    race = steps.Race(workers, recorder, time.monotonic() + 100)
+    race.run(8, 2)
+    race.run(1, 2)
+    results = read(tmp_path / "results.jsonl")
+    fields = ("batch", "system", "step_us", "ratio")
+    found = [tuple(result[field] for field in fields) for result in of_kind(results, "step")]
+    assert found == [
+        (8, "nmt_trt", 500, 1),
+        (8, "nemo", 6000, 12),
+        (1, "nmt_trt", 500, 1),
+        (1, "nemo", 6000, 12),
+        (1, "ctranslate2", 2000, 4),
+    ]
+    (error,) = of_kind(results, "error")
+    assert error["what"] == "ctranslate2" and "batch 8: measure: out of memory" in error["error"]
+
+
+def test_no_batch_is_begun_after_the_deadline(tmp_path: Path) -> None:
+    workers: Any = {"nmt_trt": FakeWorker(0.5)}
+    steps.Race(workers, Recorder(tmp_path / "results.jsonl", "steps"), time.monotonic() - 1).run(8, 2)
+    (result,) = read(tmp_path / "results.jsonl")
+    assert result["kind"] == "error" and "no time left" in result["error"]
+
+
+def test_experiment(run: Run) -> None:
+    results = run(experiment.main, "--tiny", "--sentences", "9", "--batch-size", "2", "--delta", "3")
+    nemo, ours = of_kind(results, "stages")
+    assert (nemo["system"], ours["system"]) == ("NeMo", "nmt_trt")
+    for result in (nemo, ours):
+        assert result["measured_sentences"] == result["sentences"] == 9
+        assert 0 < result["encoder"] < result["total"] and 0 < result["generator"] < result["total"]
+    assert len(ours["runs"]) == 2
+
+
+def test_experiment_scales_encoder_by_sentences_and_generator_by_steps() -> None:
+    measured = Stages(encoder=1.0, generator=10.0, total=12.0, sentences=100, steps=500, tokens=4000)
+    assert experiment._scaled(measured, 1000, 6000) == Stages(10.0, 120.0, 140.0, 1000, 6000, 48000)
+
+
+def test_experiment_keeps_the_length_mix() -> None:
+    lengths = experiment._dev_lengths()
+    assert lengths.size == 2418 and (np.diff(lengths) >= 0).all()
+    spread = experiment._spread(lengths, 1000)
+    assert spread.size == 1000
+    assert spread.mean() == pytest.approx(lengths.mean(), abs=0.1)
+    rows = [np.zeros(length, dtype=np.int32) for length in (5, 9, 7)]
+    assert [[row.size for row in batch] for batch in experiment._batches(rows, 2)] == [[9, 7], [5]]
+
+
+def test_exactness(run: Run, tmp_path: Path) -> None:
+    write_ending_model(tmp_path / "model", 1)
+    results = run(exactness.main, "--model", str(tmp_path / "model"), "--sentences", "20", "--batch-size", "4")
+    (precision,) = of_kind(results, "precision")
+    assert precision["identical"] == precision["sentences"] == 20
+    batches = of_kind(results, "batches")
+    assert sorted({result["batch_size"] for result in batches}) == [5, 8, 32]
+    alone = [result for result in batches if result["deterministic"]]
+    assert len(alone) == 3 and all(result["score_bits_differ"] == 0 for result in alone)
+
+
+def test_exactness_rescores_what_differs(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ending_model(tmp_path / "model", 1)
+    translate, calls = exactness.Comparison._translate, 0
+
+    def falsified(*arguments: Any, **named: Any) -> exactness.Found:
+        nonlocal calls
+        found, calls = translate(*arguments, **named), calls + 1
+        if calls == 3:  # after the reference and the warm-up
+            found.tokens[5] = (*found.tokens[5][:-1], 7, 8)
+        return found
+
+    monkeypatch.setattr(exactness.Comparison, "_translate", falsified)
+    results = run(exactness.main, "--model", str(tmp_path / "model"), "--sentences", "10", "--batch-size", "4")
+    (precision,) = of_kind(results, "precision")
+    assert (precision["identical"], precision["near_ties"]) == (9, 0)
+    difference = of_kind(results, "difference")[0]
+    assert difference["sentence"] == 5 and difference["found"][-2:] == [7, 8]
+    assert difference["scores"][0] > difference["scores"][1] and not difference["near_tie"]
+
+
+def test_exactness_computes_bleu(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("The window is large.\n\nThe file is empty.\n", encoding="utf-8")
+    (tmp_path / "reference").write_text("Das Fenster ist groß.\n\nDie Datei ist leer.\n", encoding="utf-8")
+    options = ["--text", str(tmp_path / "text"), "--reference", str(tmp_path / "reference")]
+    results = run(exactness.main, *options)
+    assert of_kind(results, "reference")[0]["bleu"] > 10
+    assert of_kind(results, "precision")[0]["sentences"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--stages", "build,nonsense"], "unknown stage nonsense"),
+        (["--text", "/nowhere/text"], "/nowhere/text: no such file"),
+        (["--nonsense"], "unknown argument --nonsense"),
+        (["--results"], "--results needs a value"),
+    ],
+)
+def test_shell_script_refuses_wrong_arguments(arguments: list[str], expected: str) -> None:
+    run = subprocess.run(["bash", str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert expected in run.stderr
+
+
+def test_shell_script_goes_on_after_a_failing_stage(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHON": sys.executable, "BUILD_DIR": str(tmp_path / "build")}
+    environment |= {"STEPS_OPTIONS": "--no-such-option", "STAGE_SECONDS": "60"}
+    arguments = ["--stages", "sanitizer,steps", "--results", "results.jsonl"]
+    command = ["bash", str(SCRIPT), *arguments]
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    results = read(tmp_path / "results.jsonl")
+    assert {result["stage"]: result["status"] for result in of_kind(results, "stage")} == {"sanitizer": 1, "steps": 2}
+    assert "no kernel tests" in (tmp_path / "results.jsonl.logs" / "sanitizer.log").read_text()
+    assert "failed (2)" in run.stdout
