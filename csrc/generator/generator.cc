@@ -87,8 +87,8 @@ void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& optio
   check_range("batch", batch, 1, max_batch(options.beam_size));
   check_range("source", source, 1, max_source());
   search_ = &search_for(options);
-  StageKey key = {batch_bucket(batch, batch_extent(options.beam_size)), source_bucket(source, plans_.source()),
-                  options.beam_size, kFirstCapacity};
+  StageKey key = {batch_bucket(batch, batch_extent(options.beam_size)),
+                  source_bucket(source, plans_.source()), options.beam_size, kFirstCapacity};
   stage_of(key, nullptr).prepare_encoder(stream_.get());
   for (;; key.capacity = next_capacity(key.capacity)) {
     Stage& stage = stage_of(key, nullptr);

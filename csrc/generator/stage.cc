@@ -80,7 +80,8 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
   inputs_.token = at<int32_t>(memory_, offsets.token);
   inputs_.position = at<int32_t>(memory_, offsets.position);
   inputs_.max_position = shape.max_positions - 1;
-  NMT_TRT_CUDA(cudaMemsetAsync(inputs_.sentence, 0xFF, size(key.rows) * sizeof(int32_t), stream));  // all padding
+  NMT_TRT_CUDA(
+      cudaMemsetAsync(inputs_.sentence, 0xFF, size(key.rows) * sizeof(int32_t), stream));  // all padding
 }
 
 void Stage::prepare_encoder(cudaStream_t stream) {
