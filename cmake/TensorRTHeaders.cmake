@@ -6,7 +6,7 @@
 
 option(NMT_TRT_FETCH_TENSORRT_HEADERS "Download TensorRT's headers (Apache-2.0) from NVIDIA's public repository" OFF)
 
-set(nmt_trt_least_tensorrt 10.14) # the first with the attention layer of our graphs
+set(nmt_trt_least_tensorrt 10.14) # the oldest that it is compiled and tested with
 
 # Folder with the headers under `root` -> `result`; empty when there are none.
 function(nmt_trt_find_tensorrt_headers root result)
@@ -119,7 +119,7 @@ endfunction()
 
 nmt_trt_tensorrt_headers_here(nmt_trt_tensorrt_headers)
 if(NMT_TRT_FETCH_TENSORRT_HEADERS)
-  # The oldest of each major version that can tell aliased outputs: a library may be newer than the headers.
+  # A library may be newer than the headers, but not older.
   foreach(version 10.15 11.0)
     nmt_trt_fetch_tensorrt_headers(${version} folder)
     nmt_trt_add_tensorrt_headers("${folder}" nmt_trt_tensorrt_headers)

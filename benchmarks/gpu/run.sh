@@ -39,13 +39,13 @@ stage_build() {
 
 stage_tests() {
   local status=0 folder=$BUILD_DIR/reports
-  local tests=${GPU_TESTS:-tests/python/runtime tests/python/engines tests/python/precision}
+  local tests=${GPU_TESTS:-tests/python/gpu tests/python/runtime tests/python/engines tests/python/precision}
   mkdir -p "$folder"
   rm -f "$folder"/*.xml
   ctest --test-dir "$BUILD_DIR" --output-on-failure --timeout 120 -j 4 --output-junit "$folder/cpp.xml" || status=1
   record --suite "C++" --junit "$folder/cpp.xml"
   # shellcheck disable=SC2086  # a list of paths
-  "$python" -m pytest -q -rfEs -p no:cacheprovider --junitxml "$folder/python.xml" $tests || status=1
+  NMT_TRT_TEST_GPU=1 "$python" -m pytest -q -rfEs -p no:cacheprovider --junitxml "$folder/python.xml" $tests || status=1
   record --suite "Python, GPU" --junit "$folder/python.xml"
   return $status
 }

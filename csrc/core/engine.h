@@ -30,8 +30,6 @@ struct EngineTensor {
   /// Inputs only: what the plan's optimization profile admits.
   Shape min_shape;
   Shape max_shape;
-  /// Outputs only: the input that must be bound to the same memory, or empty.
-  std::string alias_of;
 };
 
 /// One execution of an engine at a time: shapes, addresses, scratch memory. Not thread-safe.

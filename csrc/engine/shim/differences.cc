@@ -6,19 +6,6 @@ using nvinfer1::ExecutionContextAllocationStrategy;
 using nvinfer1::ICudaEngine;
 using nvinfer1::IExecutionContext;
 
-#if defined(TRT_MAJOR_RTX) ? NV_TENSORRT_VERSION >= 10300 : NV_TENSORRT_VERSION >= 101500
-
-std::string aliased_input(const ICudaEngine& engine, const char* output) {
-  const char* input = engine.getAliasedInputTensor(output);
-  return input != nullptr ? input : "";
-}
-
-#else
-
-std::string aliased_input(const ICudaEngine&, const char*) { return ""; }
-
-#endif
-
 #ifdef TRT_MAJOR_RTX
 
 namespace {

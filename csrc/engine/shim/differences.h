@@ -9,9 +9,6 @@ namespace nmt_trt {
 
 // What differs between the header sets; everything else in this folder compiles the same with all of them.
 
-/// The input that an output must share its memory with, or empty. Headers older than 10.15 cannot tell.
-std::string aliased_input(const nvinfer1::ICudaEngine& engine, const char* output);
-
 /// Kernels compiled just in time, shared by all engines of a library; TensorRT-RTX only, empty elsewhere.
 /// Must outlive the contexts made with it.
 class KernelCache {

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "core/errors.h"
-#include "engine/shim/differences.h"
 
 namespace nmt_trt {
 namespace {
@@ -47,8 +46,6 @@ EngineTensor tensor_of(const ICudaEngine& engine, const char* name) {
   if (tensor.is_input) {
     tensor.min_shape = profile_shape(engine, tensor, OptProfileSelector::kMIN);
     tensor.max_shape = profile_shape(engine, tensor, OptProfileSelector::kMAX);
-  } else {
-    tensor.alias_of = aliased_input(engine, name);
   }
   return tensor;
 }

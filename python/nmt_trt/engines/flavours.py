@@ -17,8 +17,8 @@ _MODULES: dict[FlavourName, tuple[str, ...]] = {
     "tensorrt-rtx": ("tensorrt_rtx", "tensorrt_rtx_bindings"),
 }
 _VERSIONS: dict[FlavourName, tuple[tuple[int, int], tuple[int, int]]] = {
-    "tensorrt": ((10, 0), (12, 0)),
-    "tensorrt-rtx": ((1, 0), (2, 0)),
+    "tensorrt": ((10, 14), (12, 0)),
+    "tensorrt-rtx": ((1, 4), (2, 0)),
 }
 """The first release that can be used, and the first one that nobody knows yet."""
 _FIXES: dict[FlavourName, str] = {"tensorrt": "pip install tensorrt", "tensorrt-rtx": "pip install tensorrt-rtx"}

@@ -11,7 +11,7 @@ namespace {
 using testing::message_of;
 
 EngineTensor input(const Shape& shape, const Shape& least, const Shape& largest) {
-  return {"input_ids", DataType::kInt32, true, shape, least, largest, ""};
+  return {"input_ids", DataType::kInt32, true, shape, least, largest};
 }
 
 TEST(ShapeCheck, AdmitsTheProfile) {

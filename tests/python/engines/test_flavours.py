@@ -68,7 +68,7 @@ def test_the_whole_package_is_preferred_to_its_bindings(nothing_installed: pytes
 @pytest.mark.parametrize("version", ["8.6.1", "9.3.0.1", "12.0.0.1"])
 def test_unknown_versions_are_not_taken(nothing_installed: pytest.MonkeyPatch, version: str) -> None:
     nothing_installed.setitem(sys.modules, "tensorrt", fake_module("tensorrt", version))
-    with pytest.raises(EngineError, match=f"{version}: expected at least 10.0 and below 12.0"):
+    with pytest.raises(EngineError, match=f"{version}: expected at least 10.14 and below 12.0"):
         load_flavour("tensorrt")
 
 
