@@ -1,4 +1,3 @@
-#include <pybind11/functional.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -69,7 +68,7 @@ std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library
 
 SearchOptions search_options(const ModelShape& shape, const std::string& policy, int32_t beam_size) {
   SearchOptions options;
-  options.policy = policy_named(policy);
+  options.policy = gpu_policy_named(policy);
   options.beam_size = beam_size;
   options.num_hypotheses = 1;
   options.eos = shape.eos;
@@ -103,10 +102,11 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
 }
 
 void warmup(Generator& generator, int32_t batch, int32_t source, int32_t beam_size, int32_t steps,
-            const std::string& policy) {
-  const SearchOptions options = search_options(generator.shape(), policy, beam_size);
+            const std::string& policy, bool deterministic) {
+  SearchOptions options = search_options(generator.shape(), policy, beam_size);
+  options.max_lengths = {steps};
   const py::gil_scoped_release unlocked;
-  generator.warmup(batch, source, options, steps);
+  generator.warmup(batch, source, options, steps, deterministic);
 }
 
 py::dict memory(const Generator& generator) {
@@ -130,12 +130,12 @@ Raises EngineError: no such library, no shim for its version, or no CUDA device.
 constexpr const char* kGeneratorDoc =
     R"(Encoder, decoder steps and beam search of one model on the GPU, on a stream of its own.
 
-The interpreter lock is released while it works. Use one object from one thread at a time; several objects may work at
-once. After an error the next call starts afresh.)";
+The interpreter lock is released while it works. Use one object from one thread at a time, but for `memory`; several objects
+may work at once. After an error the next call starts afresh.)";
 
 constexpr const char* kGeneratorInitDoc =
     R"(plan_provider(graph) returns the plan of "encoder" or "decoder_0" to "decoder_<2 * layers>" as bytes; it is called
-when a plan is first needed. memory_limit: most bytes of GPU memory to use; None: no limit.)";
+when a plan is first needed. memory_limit: most bytes that `memory` may add up to; None: no limit.)";
 
 constexpr const char* kGenerateDoc =
     R"(Translate one batch. ids: int32 array [B, S] padded on the right; lengths: int32 array [B]; max_lengths: int32 array
@@ -159,11 +159,20 @@ void register_generator(py::module_& module) {
       .def_property_readonly("flavour", &EngineLibrary::flavour, "\"tensorrt\" or \"tensorrt-rtx\".")
       .def_property_readonly("version", &EngineLibrary::version, "As the library tells it.")
       .def(
-          "runtime_cache", [](EngineLibrary& library) { return py::bytes(library.runtime_cache()); },
+          "runtime_cache",
+          [](EngineLibrary& library) {
+            std::string kernels;
+            {
+              const py::gil_scoped_release unlocked;
+              kernels = library.runtime_cache();
+            }
+            return py::bytes(kernels);
+          },
           "Kernels compiled so far, for load_runtime_cache() in another process; empty where there is no "
           "such thing.")
       .def(
           "load_runtime_cache", &EngineLibrary::load_runtime_cache, arg("content"),
+          py::call_guard<py::gil_scoped_release>(),
           "Take over kernels compiled earlier. Before the first plan is used; what does not fit is ignored.");
   module.def("open_engine_library", &open_library, py::kw_only(), arg("shims"), arg("library"),
              arg("log") = py::none(), kOpenDoc);
@@ -175,7 +184,7 @@ void register_generator(py::module_& module) {
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
            kGenerateDoc)
       .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
-           arg("policy") = "gnmt", kWarmupDoc)
+           arg("policy"), arg("deterministic"), kWarmupDoc)
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")
       .def("deterministic_rows", &Generator::deterministic_rows, arg("beam_size"),
@@ -184,7 +193,8 @@ void register_generator(py::module_& module) {
           "max_source", py::cpp_function(&Generator::max_source, py::call_guard<py::gil_scoped_release>()),
           "Most tokens of a source.")
       .def_property_readonly("memory", &memory,
-                             "Bytes of GPU memory in use: plans, scratch, search, stages.");
+                             "Bytes in use: plans (as files), scratch, search, stages; as it was at the last "
+                             "change.");
 }
 
 }  // namespace nmt_trt::bindings

@@ -7,8 +7,6 @@ size_t size_of(DataType type) {
     case DataType::kFloat16:
     case DataType::kBFloat16:
       return 2;
-    case DataType::kInt64:
-      return 8;
     case DataType::kFloat32:
     case DataType::kInt32:
       break;
@@ -26,8 +24,6 @@ const char* name_of(DataType type) {
       return "bfloat16";
     case DataType::kInt32:
       return "int32";
-    case DataType::kInt64:
-      return "int64";
   }
   return "unknown";
 }

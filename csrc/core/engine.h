@@ -8,10 +8,10 @@
 
 namespace nmt_trt {
 
-enum class DataType { kFloat32, kFloat16, kBFloat16, kInt32, kInt64 };
+enum class DataType { kFloat32, kFloat16, kBFloat16, kInt32 };
 
 size_t size_of(DataType type);
-/// "float32", "float16", "bfloat16", "int32", "int64"
+/// "float32", "float16", "bfloat16", "int32"
 const char* name_of(DataType type);
 
 /// Extents of a tensor; -1 where a plan leaves it open.

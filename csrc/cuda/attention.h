@@ -18,14 +18,14 @@ struct HeadShape {
 };
 
 /// Self-attention of one decoder step for R rows of K hypotheses, and the append to the cache.
-/// qkv: [R * K, 3 * hidden], each row query, key, value; cache_k, cache_v: [R, heads, slots, head_size];
-/// out: [R * K, hidden]; all of `type` (kFloat32, kFloat16, kBFloat16).
-/// With j = *state.steps, writes the keys and values of hypothesis k to slot j * K + k, then attends to slot
-/// 0 (the start token) and, for each generated step i < j, to slot (i + 1) * K + ancestry[sentence][k][i];
-/// the newest of those is the slot just written. Scores, softmax and sums in fp32; the order of the sums
-/// depends on j alone, so that a hypothesis' bits depend on nothing but its own inputs. Rows of padding and
-/// of finished sentences are left alone, and nothing is done when slot j * K + K - 1 is not below `slots`.
-void self_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape, int32_t slots,
+/// qkv: [R * K, 3 * hidden], each row query, key, value; cache_k, cache_v: [R, heads, inputs.slots,
+/// head_size]; out: [R * K, hidden]; all of `type` (kFloat32, kFloat16, kBFloat16). With j = *state.steps,
+/// writes the keys and values of hypothesis k to slot j * K + k, then attends to slot 0 (the start token)
+/// and, for each generated step i < j, to slot (i + 1) * K + ancestry[sentence][k][i]; the newest of those is
+/// the slot just written. Scores, softmax and sums in fp32; the order of the sums depends on j alone, so that
+/// a hypothesis' bits depend on nothing but its own inputs. Rows of padding and of finished sentences are
+/// left alone, and nothing is done when slot j * K + K - 1 is not below inputs.slots.
+void self_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape,
                     const void* qkv, void* cache_k, void* cache_v, void* out, DataType type,
                     cudaStream_t stream);
 

@@ -1,23 +1,18 @@
 #pragma once
 
-#include <cstddef>
-#include <string>
-
 namespace nmt_trt::cuda {
 
-/// GPUs that CUDA can use; 0 where there is no driver.
-int device_count() noexcept;
-/// CUDA's reason for device_count() being 0; empty when it is not.
-std::string why_no_device();
+/// Makes a device the current one of this thread for as long as it lives.
+class OnDevice {
+ public:
+  /// Throws CudaError.
+  explicit OnDevice(int device);
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+  ~OnDevice();
 
-/// Name of the current device. Throws CudaError.
-std::string device_name();
-
-struct DeviceMemory {
-  size_t free, total;  // bytes
+ private:
+  int before_ = 0;
 };
-
-/// Memory of the current device. Throws CudaError.
-DeviceMemory device_memory();
 
 }  // namespace nmt_trt::cuda

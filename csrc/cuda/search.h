@@ -11,13 +11,16 @@
 
 namespace nmt_trt::cuda {
 
+/// Updates whose count of active sentences SearchProgress keeps: more than the host lets the device be ahead.
+inline constexpr int32_t kProgressKept = 4;
+
 /// What the host may look at while the device works: in mapped host memory, written by the device after each
 /// step.
 struct SearchProgress {
   /// Updates finished so far (1 after the first), written last.
   int32_t steps;
-  /// Sentences that have not finished.
-  int32_t active;
+  /// Sentences that had not finished after update s, at s % kProgressKept.
+  int32_t active[kProgressKept];
   /// Logits that give no distribution were met; the search stays where it was.
   int32_t bad_logits;
 };

@@ -30,4 +30,17 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
+/// Waits for a stream where a scope ends, by an exception too, so that nothing runs whose memory is given up.
+/// Says nothing of failures: what is done next with the stream tells them.
+class WaitAtEnd {
+ public:
+  explicit WaitAtEnd(cudaStream_t stream) : stream_(stream) {}
+  WaitAtEnd(const WaitAtEnd&) = delete;
+  WaitAtEnd& operator=(const WaitAtEnd&) = delete;
+  ~WaitAtEnd() { cudaStreamSynchronize(stream_); }
+
+ private:
+  cudaStream_t stream_;
+};
+
 }  // namespace nmt_trt::cuda

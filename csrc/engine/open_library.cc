@@ -48,15 +48,9 @@ std::optional<Shim> newest_that_fits(const std::vector<Shim>& shims, const Libra
                     to_string(library.version) + " (-DTensorRT_ROOT=<its folder>)");
 }
 
-void check_specialization(const std::string& given) {
-  if (given == "eager" || given == "lazy" || given == "none") return;
-  throw UsageError("specialization", "'eager', 'lazy' or 'none'", "'" + given + "'");
-}
-
 }  // namespace
 
 std::shared_ptr<EngineLibrary> open_engine_library(const EngineLibraryOptions& options) {
-  check_specialization(options.specialization);
   const TensorRtLibrary library(options.library);
   const std::vector<Shim> shims = load_shims(options.shims);
   const auto shim = newest_that_fits(shims, library.version);

@@ -10,7 +10,7 @@
 namespace nmt_trt {
 
 /// How much a message of TensorRT matters; its own numbers.
-enum LogSeverity : int { kLogInternalError = 0, kLogError, kLogWarning, kLogInfo, kLogVerbose };
+enum LogSeverity : int { kLogInternalError = 0, kLogError, kLogWarning, kLogInfo };
 
 /// Takes a message of TensorRT, valid during the call. May be called from any thread, several at once, and
 /// what it throws is dropped. While it runs no lock of ours is held.
@@ -21,16 +21,13 @@ struct EngineLibraryOptions {
   std::vector<std::string> shims;
   /// The TensorRT library: a path, or a name that the dynamic linker searches for.
   std::string library;
-  /// TensorRT-RTX only: whether kernels are compiled again for each new shape, "eager" (before the run goes
-  /// on), "lazy" (in the background) or "none" (one kernel for all shapes).
-  std::string specialization = "eager";
   /// Gets every message of TensorRT; may be empty.
   LogFunction log;
 };
 
 /// Opens the library with the shim that was compiled for it, of several the one with the newest headers.
 /// Throws EngineError: the library cannot be opened, is something else, or has a version for which there is
-/// no shim; there is no CUDA device; TensorRT refuses. Throws UsageError for an unknown specialization.
+/// no shim; there is no CUDA device; TensorRT refuses.
 std::shared_ptr<EngineLibrary> open_engine_library(const EngineLibraryOptions& options);
 
 }  // namespace nmt_trt

@@ -4,8 +4,8 @@
 
 namespace nmt_trt {
 
-/// Shapes are rounded up, so that few of them exist: each has buffers, execution contexts and CUDA graphs of
-/// its own.
+/// Shapes are rounded up, so that few of them exist: each has buffers and CUDA graphs of its own, and each
+/// number of rows has execution contexts.
 
 /// What the plans admit of one dimension.
 struct Extent {

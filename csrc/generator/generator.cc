@@ -1,6 +1,7 @@
 #include "generator/generator.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -11,12 +12,16 @@
 namespace nmt_trt {
 namespace {
 
-/// Steps that the host may be ahead of the device: enough to keep it busy, and as many are wasted at the end.
+/// The GPU that is used: the first of those that CUDA shows.
+constexpr int kDevice = 0;
+/// A step is launched when the device has made all steps but so many: enough to keep it busy, and as many are
+/// wasted at the end.
 constexpr int32_t kStepsAhead = 2;
-/// Below so many rows a step takes as long as with fewer.
+static_assert(kStepsAhead + 1 < cuda::kProgressKept);
+/// Below so many rows a step takes as long as with fewer: batches shrink to half of it at least.
 constexpr int32_t kLeastRowsToCompact = 16;
 constexpr int32_t kDeterministicRows = 32;
-constexpr int32_t kLooksBeforeQuery = 1 << 14;
+constexpr uint32_t kLooksBeforeQuery = 1 << 14;
 
 void check_range(const char* name, int32_t given, int32_t low, int32_t high) {
   if (given >= low && given <= high) return;
@@ -29,6 +34,10 @@ void check_range(const char* name, int32_t given, int32_t low, int32_t high) {
 
 Generator::Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape,
                      std::optional<size_t> memory_limit)
+    : Generator(cuda::OnDevice(kDevice), std::move(library), std::move(provider), shape, memory_limit) {}
+
+Generator::Generator(const cuda::OnDevice&, std::shared_ptr<EngineLibrary> library, PlanProvider provider,
+                     const ModelShape& shape, std::optional<size_t> memory_limit)
     : plans_(std::move(library), std::move(provider), shape),
       shape_(shape),
       stages_(shape, plans_, memory_limit) {}
@@ -37,9 +46,10 @@ Generator::Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provid
 Generator::~Generator() { cudaStreamSynchronize(stream_.get()); }
 
 Generation Generator::generate(const SourceBatch& batch, const SearchOptions& options, bool deterministic) {
+  const cuda::OnDevice scope(kDevice);
   validate(options);
   if (batch.sentences == 0) return {};
-  check_batch(batch, options);
+  check_batch(batch, options, deterministic);
   try {
     Stage& first = begin(batch, options, deterministic);
     const int32_t steps = run(first, options, deterministic);
@@ -49,18 +59,28 @@ Generation Generator::generate(const SourceBatch& batch, const SearchOptions& op
     generation.generator_seconds = cuda::seconds_between(encoded_, ended_);
     return generation;
   } catch (...) {
-    cudaStreamSynchronize(stream_.get());  // nothing of the failed batch is under way when the next begins
+    recover();
     throw;
   }
 }
 
-void Generator::check_batch(const SourceBatch& batch, const SearchOptions& options) {
+// Nothing of what failed is under way, nor its error told again, when the next call begins; nor is anything
+// kept that was made for it in vain.
+void Generator::recover() {
+  cudaStreamSynchronize(stream_.get());
+  cudaGetLastError();
+  search_.reset();
+  note_memory();
+}
+
+void Generator::check_batch(const SourceBatch& batch, const SearchOptions& options, bool deterministic) {
   if (static_cast<size_t>(batch.sentences) != options.max_lengths.size()) {
     throw UsageError("max_lengths", "one a sentence, " + std::to_string(batch.sentences),
                      std::to_string(options.max_lengths.size()));
   }
   check_range("beam_size", options.beam_size, 1, plans_.rows().most);
-  check_range("the batch of input_ids", batch.sentences, 1, max_batch(options.beam_size));
+  const int32_t most = deterministic ? deterministic_rows(options.beam_size) : max_batch(options.beam_size);
+  check_range("the batch of input_ids", batch.sentences, 1, most);
   for (int32_t row = 0; row < batch.sentences; ++row) {
     check_range("the length of a source", batch.lengths[row], 1, std::min(batch.width, max_source()));
   }
@@ -68,45 +88,83 @@ void Generator::check_batch(const SourceBatch& batch, const SearchOptions& optio
   check_range("max_lengths", longest, 1, shape_.max_positions);
 }
 
-SearchMemory& Generator::search_for(const SearchOptions& options) {
-  auto& search = searches_[{options.policy, options.beam_size}];
-  if (!search) {
-    search =
-        std::make_unique<SearchMemory>(shape_, options.policy, options.beam_size,
-                                       max_batch(options.beam_size), shape_.max_positions, stream_.get());
-  }
-  return *search;
+// Lets go of the last search first: it may be what there is no room for.
+void Generator::take_search(const SearchOptions& options) {
+  search_.reset();
+  search_ =
+      stages_.search_for(options.policy, options.beam_size, max_batch(options.beam_size), stream_.get());
 }
 
+Stage& Generator::get_stage(const StageKey& key, const Stage* in_use) {
+  plans_.scratch();  // so that all plans count
+  return stages_.get(key, search_, plans_.plan_bytes() + plans_.scratch_bytes(), in_use, stream_.get());
+}
+
+// A stage that is ready for steps.
 Stage& Generator::stage_of(const StageKey& key, const Stage* in_use) {
-  const MemoryUse use = memory();
-  return stages_.get(key, search_->state(), use.plans + use.scratch + use.search, in_use, stream_.get());
+  Stage& stage = get_stage(key, in_use);
+  stages_.with_room({in_use, &stage}, stream_.get(), [&] { stage.prepare(stream_.get()); });
+  note_memory();
+  return stage;
 }
 
-void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps) {
+// A stage that is ready for the beginning of a batch.
+Stage& Generator::first_stage(const StageKey& key) {
+  Stage& stage = get_stage(key, nullptr);
+  stages_.with_room({&stage}, stream_.get(), [&] {
+    stage.rehearse(stream_.get());
+    stage.prepare_encoder(stream_.get());
+    stage.prepare(stream_.get());
+  });
+  note_memory();
+  return stage;
+}
+
+int32_t Generator::rows_for(int32_t sentences, int32_t beam_size, bool deterministic) {
+  return deterministic ? deterministic_rows(beam_size) : batch_bucket(sentences, batch_extent(beam_size));
+}
+
+void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
+                       bool deterministic) {
+  const cuda::OnDevice scope(kDevice);
+  validate(options);
   check_range("batch", batch, 1, max_batch(options.beam_size));
   check_range("source", source, 1, max_source());
-  search_ = &search_for(options);
-  StageKey key = {batch_bucket(batch, batch_extent(options.beam_size)),
-                  source_bucket(source, plans_.source()), options.beam_size, kFirstCapacity};
-  stage_of(key, nullptr).prepare_encoder(stream_.get());
+  check_range("steps", steps, 1, shape_.max_positions);
+  try {
+    make_stages(batch, source, options, steps, deterministic);
+    stream_.synchronize();
+  } catch (...) {
+    recover();
+    throw;
+  }
+}
+
+void Generator::make_stages(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
+                            bool deterministic) {
+  take_search(options);
+  const bool keeps_all = deterministic || options.policy == PolicyKind::kNemo;
+  const Extent extent = batch_extent(options.beam_size);
+  StageKey key = {rows_for(batch, options.beam_size, deterministic), source_bucket(source, plans_.source()),
+                  options.beam_size, kFirstCapacity};
+  first_stage(key);
   for (;; key.capacity = next_capacity(key.capacity)) {
-    Stage& stage = stage_of(key, nullptr);
-    stage.rehearse(stream_.get());
-    stage.prepare(stream_.get());
+    StageKey smaller = key;
+    stage_of(smaller, nullptr);
+    while (!keeps_all && smaller.rows >= kLeastRowsToCompact && smaller.rows > extent.least) {
+      smaller.rows = batch_bucket(smaller.rows / 2, extent);
+      stage_of(smaller, nullptr);
+    }
     if (key.capacity >= steps) break;
   }
-  stream_.synchronize();
 }
 
 Stage& Generator::begin(const SourceBatch& batch, const SearchOptions& options, bool deterministic) {
-  search_ = &search_for(options);
+  take_search(options);
   const int32_t longest = *std::max_element(batch.lengths, batch.lengths + batch.sentences);
-  const int32_t rows = deterministic ? deterministic_rows(options.beam_size)
-                                     : batch_bucket(batch.sentences, batch_extent(options.beam_size));
+  const int32_t rows = rows_for(batch.sentences, options.beam_size, deterministic);
   const StageKey key = {rows, source_bucket(longest, plans_.source()), options.beam_size, kFirstCapacity};
-  Stage& stage = stage_of(key, nullptr);
-  stage.rehearse(stream_.get());
+  Stage& stage = first_stage(key);
   for (int32_t row = 0; row < rows; ++row) {
     int32_t* ids = stage.host_ids() + static_cast<std::ptrdiff_t>(row) * key.source;
     std::fill(ids, ids + key.source, shape_.source_pad);
@@ -129,7 +187,9 @@ int32_t Generator::run(Stage& first, const SearchOptions& options, bool determin
   const auto& progress = search_->progress();
   const int32_t longest = *std::max_element(options.max_lengths.begin(), options.max_lengths.end());
   for (int32_t step = 0; step < longest; ++step) {
-    if (!wait_for(step - kStepsAhead)) break;
+    if (!goes_on(step - kStepsAhead)) break;
+    // A larger cache is not made for a batch that has ended.
+    if (step == stage->key().capacity && !goes_on(step)) break;
     stage = &stage_for(*stage, step, options, deterministic);
     stage->step(stream_.get());
   }
@@ -143,26 +203,32 @@ int32_t Generator::run(Stage& first, const SearchOptions& options, bool determin
   return progress.steps;
 }
 
-// Whether another step makes sense once the device has made `steps`.
-bool Generator::wait_for(int32_t steps) const {
+// Waits until the device has made `steps` steps: whether sentences were left then.
+bool Generator::goes_on(int32_t steps) const {
+  if (steps <= 0) return true;
   const auto& progress = search_->progress();
-  for (int32_t looks = 1; progress.steps < steps; ++looks) {
+  for (uint32_t looks = 1; progress.steps < steps; ++looks) {
     if (looks % kLooksBeforeQuery != 0) continue;
     const cudaError_t status = cudaStreamQuery(stream_.get());
     if (status == cudaSuccess) break;  // everything has run: `progress` is up to date
     if (status != cudaErrorNotReady) NMT_TRT_CUDA(status);
     std::this_thread::yield();
   }
-  return progress.bad_logits == 0 && (progress.steps == 0 || progress.active > 0);
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return progress.bad_logits == 0 && progress.steps >= steps &&
+         progress.active[steps % cuda::kProgressKept] > 0;
 }
 
+// The count of sentences is that of a step that is the same in every run, and so are the rows of each step:
+// how far the device happens to be decides nothing.
 Stage& Generator::stage_for(Stage& stage, int32_t step, const SearchOptions& options, bool deterministic) {
   const bool keep_all = deterministic || options.policy == PolicyKind::kNemo;
   StageKey key = stage.key();
   if (step == key.capacity) key.capacity = next_capacity(key.capacity);
-  const int32_t active = search_->progress().active;
-  if (!keep_all && step > 0 && search_->progress().steps > 0 && key.rows >= kLeastRowsToCompact) {
-    const int32_t rows = batch_bucket(active, batch_extent(options.beam_size));
+  if (!keep_all && step > kStepsAhead && key.rows >= kLeastRowsToCompact) {
+    const int32_t active = search_->progress().active[(step - kStepsAhead) % cuda::kProgressKept];
+    const int32_t rows =
+        batch_bucket(std::max(active, kLeastRowsToCompact / 2), batch_extent(options.beam_size));
     if (rows <= key.rows / 2) key.rows = rows;
   }
   if (key == stage.key()) return stage;
@@ -171,10 +237,16 @@ Stage& Generator::stage_for(Stage& stage, int32_t step, const SearchOptions& opt
   return next;
 }
 
+void Generator::note_memory() {
+  const MemoryUse use = {plans_.plan_bytes(), plans_.scratch_bytes(), stages_.search_bytes(),
+                         stages_.bytes()};
+  const std::lock_guard<std::mutex> lock(memory_mutex_);
+  memory_ = use;
+}
+
 MemoryUse Generator::memory() const {
-  size_t search = 0;
-  for (const auto& [key, memory] : searches_) search += memory->bytes();
-  return {plans_.plan_bytes(), plans_.scratch_bytes(), search, stages_.bytes()};
+  const std::lock_guard<std::mutex> lock(memory_mutex_);
+  return memory_;
 }
 
 // Sentences that a batch is padded to at least and has at most.
@@ -186,14 +258,20 @@ Extent Generator::batch_extent(int32_t beam_size) {
 }
 
 int32_t Generator::max_batch(int32_t beam_size) {
+  const cuda::OnDevice scope(kDevice);
+  check_range("beam_size", beam_size, 1, kMaxBeamSize);
   const Extent extent = batch_extent(beam_size);
   return extent.least <= extent.most ? extent.most : 0;
 }
 
-int32_t Generator::max_source() { return plans_.source().most; }
+int32_t Generator::max_source() {
+  const cuda::OnDevice scope(kDevice);
+  return plans_.source().most;
+}
 
 int32_t Generator::deterministic_rows(int32_t beam_size) {
-  return std::min(kDeterministicRows, max_batch(beam_size));
+  const int32_t most = max_batch(beam_size);
+  return std::min(std::max(kDeterministicRows, batch_extent(beam_size).least), most);
 }
 
 }  // namespace nmt_trt

@@ -2,14 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "core/hypothesis.h"
 #include "core/options.h"
+#include "cuda/device.h"
 #include "cuda/event.h"
 #include "cuda/stream.h"
 #include "generator/model_shape.h"
@@ -35,18 +35,21 @@ struct Generation {
   double generator_seconds;
 };
 
-/// Bytes of device memory by what they are for.
+/// Bytes by what they are for: the plans as files, which is about what their weights take on the device, and
+/// device memory of ours. What TensorRT and CUDA take for contexts, kernels and graphs cannot be told.
 struct MemoryUse {
   size_t plans, scratch, search, stages;
+
+  size_t total() const { return plans + scratch + search + stages; }
 };
 
-/// Encoder, decoder steps and beam search of one model on the current GPU, on a stream of its own. A step
-/// neither waits for the device nor allocates nor copies between host and device. Not thread-safe; several
-/// generators may work at once. After an exception it can be used again.
+/// Encoder, decoder steps and beam search of one model on the first GPU that CUDA shows, on a stream of its
+/// own. A step neither waits for the device nor allocates nor copies between host and device; that happens
+/// where a batch begins, and where it moves to a larger cache or to fewer rows. Not thread-safe but for
+/// memory(); several generators may work at once. After an exception it can be used again.
 class Generator {
  public:
-  /// memory_limit: most bytes of device memory for plans, scratch, search and stages together; none: what
-  /// there is.
+  /// memory_limit: most bytes of MemoryUse::total(); none: what there is.
   Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape,
             std::optional<size_t> memory_limit);
   Generator(const Generator&) = delete;
@@ -59,35 +62,48 @@ class Generator {
   /// admit, LogitsError, EngineError, CudaError and OutOfMemoryError.
   Generation generate(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
 
-  /// Makes what batches of so many sentences and source tokens need for `steps` generated tokens, so that
-  /// none of it happens while they are translated. Throws as generate().
-  void warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps);
+  /// Makes what batches of so many sentences and source tokens need for `steps` generated tokens, the smaller
+  /// batches that remain when sentences finish included, so that none of it happens while they are
+  /// translated. Throws as generate().
+  void warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps, bool deterministic);
 
   /// Most sentences of a batch with this beam size, 0 when the plans do not admit it; most tokens of a
   /// source; and sentences of a deterministic batch.
   int32_t max_batch(int32_t beam_size);
   int32_t max_source();
   int32_t deterministic_rows(int32_t beam_size);
+  /// As it was at the last change; from any thread.
   MemoryUse memory() const;
   const ModelShape& shape() const { return shape_; }
 
  private:
+  Generator(const cuda::OnDevice& scope, std::shared_ptr<EngineLibrary> library, PlanProvider provider,
+            const ModelShape& shape, std::optional<size_t> memory_limit);
+
   Stage& begin(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
+  void make_stages(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
+                   bool deterministic);
   int32_t run(Stage& first, const SearchOptions& options, bool deterministic);
-  bool wait_for(int32_t steps) const;
+  bool goes_on(int32_t steps) const;
   Stage& stage_for(Stage& stage, int32_t step, const SearchOptions& options, bool deterministic);
-  void check_batch(const SourceBatch& batch, const SearchOptions& options);
+  void check_batch(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
+  int32_t rows_for(int32_t sentences, int32_t beam_size, bool deterministic);
+  Stage& first_stage(const StageKey& key);
   Stage& stage_of(const StageKey& key, const Stage* in_use);
+  Stage& get_stage(const StageKey& key, const Stage* in_use);
   Extent batch_extent(int32_t beam_size);
-  SearchMemory& search_for(const SearchOptions& options);
+  void take_search(const SearchOptions& options);
+  void recover();
+  void note_memory();
 
   Plans plans_;
   ModelShape shape_;
   cuda::Stream stream_;
   cuda::Event began_, encoded_, ended_;
-  std::map<std::pair<PolicyKind, int32_t>, std::unique_ptr<SearchMemory>> searches_;
-  SearchMemory* search_ = nullptr;
   Stages stages_;
+  std::shared_ptr<SearchMemory> search_;  // of the batch under way, or of the last one
+  mutable std::mutex memory_mutex_;
+  MemoryUse memory_{};
 };
 
 }  // namespace nmt_trt

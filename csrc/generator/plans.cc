@@ -6,6 +6,14 @@
 #include "core/errors.h"
 
 namespace nmt_trt {
+namespace {
+
+bool fits(const Shape& shape, const Shape& wanted) {
+  return std::equal(shape.begin(), shape.end(), wanted.begin(), wanted.end(),
+                    [](int64_t extent, int64_t wish) { return wish == -1 || extent == wish; });
+}
+
+}  // namespace
 
 const EngineTensor& LoadedPlan::tensor(const std::string& name) const {
   for (const EngineTensor& tensor : engine->tensors()) {
@@ -19,31 +27,53 @@ Plans::Plans(std::shared_ptr<EngineLibrary> library, PlanProvider provider, cons
     : library_(std::move(library)), provider_(std::move(provider)), shape_(shape) {}
 
 LoadedPlan& Plans::encoder() {
-  return load("encoder", "cross_k_" + std::to_string(shape_.layers - 1), shape_.head_size);
+  const DataType type = compute_type();
+  std::vector<Expected> expected = {{"input_ids", {-1, -1}, DataType::kInt32},
+                                    {"input_length", {-1}, DataType::kInt32}};
+  for (int32_t layer = 0; layer < shape_.layers; ++layer) {
+    for (const char* name : {"cross_k_", "cross_v_"}) {
+      expected.push_back({name + std::to_string(layer), {-1, shape_.heads, -1, shape_.head_size}, type});
+    }
+  }
+  return load("encoder", expected);
 }
 
 LoadedPlan& Plans::segment(int32_t index) {
-  const std::string graph = "decoder_" + std::to_string(index);
-  const int32_t hidden = shape_.heads * shape_.head_size;
-  if (index == segments() - 1) return load(graph, "logits", shape_.vocab_size);
-  return index % 2 == 0 ? load(graph, "qkv", 3 * hidden) : load(graph, "query", hidden);
+  const int64_t hidden = int64_t{shape_.heads} * shape_.head_size;
+  std::vector<Expected> expected;
+  if (index == 0) {
+    expected = {{"token", {-1}, DataType::kInt32}, {"position", {1}, DataType::kInt32}};
+  } else {
+    expected = {{"attention", {-1, hidden}, compute_type()}, {"residual", {-1, hidden}, DataType::kFloat32}};
+  }
+  if (index == segments() - 1) {
+    expected.push_back({"logits", {-1, shape_.vocab_size}, std::nullopt});
+  } else {
+    expected.push_back({"residual_out", {-1, hidden}, DataType::kFloat32});
+    const std::optional<DataType> type = index == 0 ? std::nullopt : std::optional(compute_type());
+    if (index % 2 == 0) {
+      expected.push_back({"qkv", {-1, 3 * hidden}, type});
+    } else {
+      expected.push_back({"query", {-1, hidden}, type});
+    }
+  }
+  return load("decoder_" + std::to_string(index), expected);
 }
 
-// A plan that is kept has the output `tensor`, whose last extent is `width`.
-LoadedPlan& Plans::load(const std::string& graph, const std::string& tensor, int64_t width) {
+LoadedPlan& Plans::load(const std::string& graph, const std::vector<Expected>& expected) {
   const auto found = plans_.find(graph);
   if (found != plans_.end()) return found->second;
   const std::string bytes = provider_(graph);
   LoadedPlan plan{graph, library_->deserialize(bytes.data(), bytes.size()), bytes.size()};
-  check_width(plan, tensor, width);
+  for (const Expected& wanted : expected) {
+    const EngineTensor& tensor = plan.tensor(wanted.name);
+    if (fits(tensor.shape, wanted.shape) && tensor.type == wanted.type.value_or(tensor.type)) continue;
+    throw EngineError("the plan of '" + graph + "' is of another model: " + wanted.name + " is " +
+                      name_of(tensor.type) + " " + to_string(tensor.shape) + " and should be " +
+                      (wanted.type ? std::string(name_of(*wanted.type)) + " " : "") +
+                      to_string(wanted.shape));
+  }
   return plans_.emplace(graph, std::move(plan)).first->second;
-}
-
-void Plans::check_width(const LoadedPlan& plan, const std::string& name, int64_t width) const {
-  const Shape& shape = plan.tensor(name).shape;
-  if (shape.back() == width) return;
-  throw EngineError("the plan of '" + plan.graph + "' is of another model: " + name + " is " +
-                    to_string(shape) + " and should end with " + std::to_string(width));
 }
 
 Extent Plans::extent(const LoadedPlan& plan, const std::string& name, size_t axis) {

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/engine.h"
 #include "cuda/device_buffer.h"
@@ -57,9 +59,16 @@ class Plans {
   size_t scratch_bytes() const { return scratch_ ? scratch_->bytes() : 0; }
 
  private:
-  LoadedPlan& load(const std::string& graph, const std::string& tensor, int64_t width);
+  /// A tensor that a plan must have; extents of -1 may be anything.
+  struct Expected {
+    std::string name;
+    Shape shape;
+    /// None: any.
+    std::optional<DataType> type;
+  };
+
+  LoadedPlan& load(const std::string& graph, const std::vector<Expected>& expected);
   static Extent extent(const LoadedPlan& plan, const std::string& name, size_t axis);
-  void check_width(const LoadedPlan& plan, const std::string& name, int64_t width) const;
 
   std::shared_ptr<EngineLibrary> library_;
   PlanProvider provider_;

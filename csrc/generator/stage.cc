@@ -37,7 +37,7 @@ Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
   offsets.lengths = layout.add<int32_t>(rows);
   offsets.sentence = layout.add<int32_t>(rows);
   offsets.token = layout.add<int32_t>(beams);
-  offsets.position = layout.add<int32_t>(rows);
+  offsets.position = layout.add<int32_t>(1);
   offsets.source_row = layout.add<int32_t>(rows);
   offsets.items = layout.add<cuda::GatherItem>(item_count(shape));
   offsets.total = layout.bytes();
@@ -108,7 +108,6 @@ void Stage::encode(cudaStream_t stream) {
   send(ids_, host_ids_);
   send(lengths_, host_lengths_);
   send(inputs_.sentence, host_sentence_);
-  prepare_encoder(stream);
   encoder_graph_.launch(stream);
 }
 
@@ -126,7 +125,7 @@ void Stage::enqueue_decoder(cudaStream_t stream) {
   engines_->embed(inputs_.token, inputs_.position, stream);
   for (int32_t layer = 0; layer < shape_.layers; ++layer) {
     const size_t k = 2 * size(layer);
-    cuda::self_attention(search_, inputs_, heads, inputs_.slots, engines_->qkv(), caches_[k], caches_[k + 1],
+    cuda::self_attention(search_, inputs_, heads, engines_->qkv(), caches_[k], caches_[k + 1],
                          engines_->attention(), type_, stream);
     engines_->run(2 * layer + 1, stream);
     cuda::cross_attention(search_, inputs_, heads, key_.source, lengths_, engines_->query(), cross_[k],
@@ -148,10 +147,7 @@ void Stage::prepare(cudaStream_t stream) {
   });
 }
 
-void Stage::step(cudaStream_t stream) {
-  prepare(stream);
-  step_graph_.launch(stream);
-}
+void Stage::step(cudaStream_t stream) { step_graph_.launch(stream); }
 
 void Stage::take_over(const Stage& from, int32_t steps, bool keep_all, cudaStream_t stream) {
   cuda::compact_rows(search_, from.inputs_, inputs_, keep_all, source_row_, stream);

@@ -51,11 +51,11 @@ class Stage {
   int32_t* host_lengths() { return host_lengths_.data(); }
   int32_t* host_sentence() { return host_sentence_.data(); }
 
-  /// Sends the batch and runs the encoder on it.
+  /// Sends the batch and runs the encoder on it, after prepare_encoder().
   void encode(cudaStream_t stream);
-  /// One decoder step and one update of the search, as one CUDA graph.
+  /// One decoder step and one update of the search, as one CUDA graph, after prepare().
   void step(cudaStream_t stream);
-  /// What encode() and step() make at their first call.
+  /// Make what encode() and step() launch, unless it is there.
   void prepare_encoder(cudaStream_t stream);
   void prepare(cudaStream_t stream);
   /// Takes over what `from` has of the rows that go on, after `steps` steps: caches and the encoder's

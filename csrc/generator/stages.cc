@@ -11,24 +11,33 @@ namespace nmt_trt {
 Stages::Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit)
     : shape_(shape), plans_(plans), memory_limit_(memory_limit) {}
 
-Stage& Stages::get(const StageKey& key, const cuda::SearchState& search, size_t other_bytes,
+std::shared_ptr<SearchMemory> Stages::search_for(PolicyKind policy, int32_t beam_size, int32_t sentences,
+                                                 cudaStream_t stream) {
+  const auto known = searches_.find({policy, beam_size});
+  if (known != searches_.end()) {
+    if (auto alive = known->second.lock()) return alive;
+  }
+  auto search = with_room({}, stream, [&] {
+    return std::make_shared<SearchMemory>(shape_, policy, beam_size, sentences, shape_.max_positions, stream);
+  });
+  searches_[{policy, beam_size}] = search;
+  return search;
+}
+
+Stage& Stages::get(const StageKey& key, const std::shared_ptr<SearchMemory>& search, size_t other_bytes,
                    const Stage* in_use, cudaStream_t stream) {
   for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->policy == search.policy && entry->key == key) {
+    if (entry->search == search && entry->key == key) {
       entries_.splice(entries_.begin(), entries_, entry);
       return *entries_.front().stage;
     }
   }
-  make_room(Stage::bytes_needed(key, shape_, plans_), other_bytes, in_use, stream);
-  for (;;) {
-    try {
-      auto stage = std::make_unique<Stage>(key, shape_, plans_, engines_for(key, stream), search, stream);
-      entries_.push_front({key, search.policy, std::move(stage)});
-      return *entries_.front().stage;
-    } catch (const OutOfMemoryError&) {
-      if (!drop_oldest(in_use, stream)) throw;
-    }
-  }
+  make_room(key, *search, other_bytes, in_use, stream);
+  auto stage = with_room({in_use}, stream, [&] {
+    return std::make_unique<Stage>(key, shape_, plans_, engines_for(key, stream), search->state(), stream);
+  });
+  entries_.push_front({key, search, std::move(stage)});
+  return *entries_.front().stage;
 }
 
 std::shared_ptr<StepEngines> Stages::engines_for(const StageKey& key, cudaStream_t stream) {
@@ -41,19 +50,38 @@ std::shared_ptr<StepEngines> Stages::engines_for(const StageKey& key, cudaStream
   return engines;
 }
 
-void Stages::make_room(size_t needed, size_t other_bytes, const Stage* in_use, cudaStream_t stream) {
+// Under memory_limit. What can never fit drives nothing out.
+void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes,
+                       const Stage* in_use, cudaStream_t stream) {
   if (!memory_limit_) return;
-  while (other_bytes + bytes() + needed > *memory_limit_) {
-    if (drop_oldest(in_use, stream)) continue;
-    throw OutOfMemoryError("this batch needs " + std::to_string(other_bytes + bytes() + needed) +
+  const size_t own = Stage::bytes_needed(key, shape_, plans_);
+  const size_t shared = StepEngines::bytes_needed(key.rows * key.beam_size, key.beam_size, shape_, plans_);
+  const auto needed = [&] {
+    const auto engines = engines_.find({key.rows, key.beam_size});
+    return own + (engines == engines_.end() || engines->second.expired() ? shared : 0);
+  };
+  size_t least = other_bytes + search.bytes() + own + shared;
+  if (in_use != nullptr) {
+    const StageKey& used = in_use->key();
+    least += in_use->bytes();
+    if (used.rows != key.rows) {
+      least += StepEngines::bytes_needed(used.rows * used.beam_size, used.beam_size, shape_, plans_);
+    }
+  }
+  if (least > *memory_limit_) {
+    throw OutOfMemoryError("this batch needs " + std::to_string(least) +
                            " bytes of GPU memory, and memory_limit is " + std::to_string(*memory_limit_) +
                            "; lower the batch size, the beam size or max_length, or raise memory_limit");
   }
+  while (other_bytes + search_bytes() + bytes() + needed() > *memory_limit_ &&
+         drop_oldest({in_use}, stream)) {
+  }
 }
 
-bool Stages::drop_oldest(const Stage* in_use, cudaStream_t stream) {
-  const auto oldest = std::find_if(entries_.rbegin(), entries_.rend(),
-                                   [in_use](const Entry& entry) { return entry.stage.get() != in_use; });
+bool Stages::drop_oldest(std::initializer_list<const Stage*> needed, cudaStream_t stream) {
+  const auto oldest = std::find_if(entries_.rbegin(), entries_.rend(), [needed](const Entry& entry) {
+    return std::find(needed.begin(), needed.end(), entry.stage.get()) == needed.end();
+  });
   if (oldest == entries_.rend()) return false;
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
   entries_.erase(std::next(oldest).base());
@@ -65,6 +93,14 @@ size_t Stages::bytes() const {
   for (const Entry& entry : entries_) total += entry.stage->bytes();
   for (const auto& [key, engines] : engines_) {
     if (const auto alive = engines.lock()) total += alive->bytes();
+  }
+  return total;
+}
+
+size_t Stages::search_bytes() const {
+  size_t total = 0;
+  for (const auto& [key, search] : searches_) {
+    if (const auto alive = search.lock()) total += alive->bytes();
   }
   return total;
 }

@@ -4,49 +4,74 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "core/errors.h"
 #include "core/options.h"
 #include "cuda/search.h"
 #include "generator/model_shape.h"
 #include "generator/plans.h"
+#include "generator/search_memory.h"
 #include "generator/stage.h"
 
 namespace nmt_trt {
 
-/// The stages made so far, the ones used last being kept when memory is short.
+/// The stages made so far, the ones used last being kept when memory is short, and the search memory that
+/// they share.
 class Stages {
  public:
   Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit);
 
-  /// The stage of this key and policy, made if need be. `in_use` is not given up for it. `other_bytes`:
-  /// memory in use beside the stages. Throws OutOfMemoryError when it does not fit.
-  Stage& get(const StageKey& key, const cuda::SearchState& search, size_t other_bytes, const Stage* in_use,
-             cudaStream_t stream);
+  /// Memory for searches with `sentences` sentences at most, made if need be. It is there as long as the
+  /// caller or a stage has it. Throws OutOfMemoryError.
+  std::shared_ptr<SearchMemory> search_for(PolicyKind policy, int32_t beam_size, int32_t sentences,
+                                           cudaStream_t stream);
+
+  /// The stage of this key and search, made if need be. `in_use` is not given up for it. `other_bytes`:
+  /// memory in use beside stages and searches. Throws OutOfMemoryError when it does not fit.
+  Stage& get(const StageKey& key, const std::shared_ptr<SearchMemory>& search, size_t other_bytes,
+             const Stage* in_use, cudaStream_t stream);
+
+  /// make(), again and again as long as memory is short and there are stages to give up: the oldest first,
+  /// never those of `needed`. Throws what make() throws.
+  template <typename Make>
+  auto with_room(std::initializer_list<const Stage*> needed, cudaStream_t stream, Make make) {
+    for (;;) {
+      try {
+        return make();
+      } catch (const OutOfMemoryError&) {
+        if (!drop_oldest(needed, stream)) throw;
+      }
+    }
+  }
 
   /// Of all stages and of the engines' buffers that they share.
   size_t bytes() const;
+  size_t search_bytes() const;
 
  private:
   struct Entry {
     StageKey key;
-    PolicyKind policy;
+    std::shared_ptr<SearchMemory> search;
     std::unique_ptr<Stage> stage;
   };
 
   std::shared_ptr<StepEngines> engines_for(const StageKey& key, cudaStream_t stream);
-  bool drop_oldest(const Stage* in_use, cudaStream_t stream);
-  void make_room(size_t needed, size_t other_bytes, const Stage* in_use, cudaStream_t stream);
+  bool drop_oldest(std::initializer_list<const Stage*> needed, cudaStream_t stream);
+  void make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* in_use,
+                 cudaStream_t stream);
 
   ModelShape shape_;
   Plans& plans_;
   std::optional<size_t> memory_limit_;
-  std::list<Entry> entries_;                                                   // the one used last first
-  std::map<std::pair<int32_t, int32_t>, std::weak_ptr<StepEngines>> engines_;  // by rows and beam size
+  std::list<Entry> entries_;                                                        // the one used last first
+  std::map<std::pair<int32_t, int32_t>, std::weak_ptr<StepEngines>> engines_;       // by rows and beam size
+  std::map<std::pair<PolicyKind, int32_t>, std::weak_ptr<SearchMemory>> searches_;  // by policy and beam size
 };
 
 }  // namespace nmt_trt

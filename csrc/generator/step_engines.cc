@@ -3,44 +3,68 @@
 #include <string>
 
 #include "cuda/check.h"
+#include "cuda/stream.h"
 #include "generator/layout.h"
 
 namespace nmt_trt {
 
-StepEngines::StepEngines(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans,
-                         cudaStream_t stream)
-    : rows_(rows), scratch_(plans.scratch()) {
+namespace {
+
+/// Where the arrays lie in the memory of a StepEngines.
+struct Offsets {
+  size_t residual[2];
+  size_t qkv, query, attention, logits, zeros, candidates, total;
+};
+
+Offsets place(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans) {
   const auto count = static_cast<size_t>(rows);
   const auto hidden = static_cast<size_t>(shape.heads) * static_cast<size_t>(shape.head_size);
   const size_t element = size_of(plans.compute_type());
   Layout layout;
-  const size_t residual[] = {layout.add<float>(count * hidden), layout.add<float>(count * hidden)};
-  const size_t qkv = layout.add(3 * count * hidden * element);
-  const size_t query = layout.add(count * hidden * element);
-  const size_t attention = layout.add(count * hidden * element);
-  const size_t logits =
-      layout.add(count * static_cast<size_t>(shape.vocab_size) * size_of(plans.logits_type()));
-  const size_t zero_offset = layout.add<int32_t>(count);
-  const size_t candidates = layout.add<Candidate>(count * static_cast<size_t>(beam_size));
-  memory_ = cuda::DeviceBuffer(layout.bytes());
+  Offsets offsets;
+  for (size_t& residual : offsets.residual) residual = layout.add<float>(count * hidden);
+  offsets.qkv = layout.add(3 * count * hidden * element);
+  offsets.query = layout.add(count * hidden * element);
+  offsets.attention = layout.add(count * hidden * element);
+  offsets.logits = layout.add(count * static_cast<size_t>(shape.vocab_size) * size_of(plans.logits_type()));
+  offsets.zeros = layout.add<int32_t>(count);
+  offsets.candidates = layout.add<Candidate>(count * static_cast<size_t>(beam_size));
+  offsets.total = layout.bytes();
+  return offsets;
+}
+
+}  // namespace
+
+size_t StepEngines::bytes_needed(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans) {
+  return place(rows, beam_size, shape, plans).total;
+}
+
+StepEngines::StepEngines(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans,
+                         cudaStream_t stream)
+    : rows_(rows), scratch_(plans.scratch()) {
+  const Offsets offsets = place(rows, beam_size, shape, plans);
+  memory_ = cuda::DeviceBuffer(offsets.total);
   // Rows that attention leaves alone must not hold NaN.
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
-  residual_[0] = at<void>(memory_, residual[0]);
-  residual_[1] = at<void>(memory_, residual[1]);
-  qkv_ = at<void>(memory_, qkv);
-  query_ = at<void>(memory_, query);
-  attention_ = at<void>(memory_, attention);
-  logits_ = at<void>(memory_, logits);
-  const void* zeros = at<void>(memory_, zero_offset);
-  candidates_ = at<Candidate>(memory_, candidates);
+  residual_[0] = at<void>(memory_, offsets.residual[0]);
+  residual_[1] = at<void>(memory_, offsets.residual[1]);
+  qkv_ = at<void>(memory_, offsets.qkv);
+  query_ = at<void>(memory_, offsets.query);
+  attention_ = at<void>(memory_, offsets.attention);
+  logits_ = at<void>(memory_, offsets.logits);
+  candidates_ = at<Candidate>(memory_, offsets.candidates);
   for (int32_t segment = 0; segment < plans.segments(); ++segment) {
     contexts_.push_back(plans.segment(segment).engine->make_context());
     contexts_.back()->set_scratch(scratch_->data(), scratch_->bytes());
     bind(segment, shape);
   }
+  // Nothing may run when this or what follows fails, and all is destroyed.
+  const cuda::WaitAtEnd wait(stream);
   // TensorRT wants one run before a capture. Zeros are a token and a position.
-  embed(static_cast<const int32_t*>(zeros), static_cast<const int32_t*>(zeros), stream);
+  const auto* zeros = at<int32_t>(memory_, offsets.zeros);
+  embed(zeros, zeros, stream);
   for (int32_t segment = 1; segment < plans.segments(); ++segment) run(segment, stream);
+  NMT_TRT_CUDA(cudaStreamSynchronize(stream));
 }
 
 void StepEngines::bind(int32_t segment, const ModelShape& shape) {

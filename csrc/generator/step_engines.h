@@ -20,6 +20,9 @@ class StepEngines {
  public:
   StepEngines(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans, cudaStream_t stream);
 
+  /// Device memory that they take for what flows between them.
+  static size_t bytes_needed(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans);
+
   /// Segment 0. token: [R]; position: [1].
   void embed(const int32_t* token, const int32_t* position, cudaStream_t stream);
   /// Segment 1 and up: reads attention(), writes query(), qkv() or logits().

@@ -42,7 +42,6 @@ void with_float_type(const char* tensor, DataType type, Call call) {
     case DataType::kBFloat16:
       return call(__nv_bfloat16{});
     case DataType::kInt32:
-    case DataType::kInt64:
       break;
   }
   throw UsageError(std::string("the type of ") + tensor, "float32, float16 or bfloat16", name_of(type));

@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kAttentionThreads* kHypotheses)
 
 }  // namespace
 
-void self_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape, int32_t slots,
+void self_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape,
                     const void* qkv, void* cache_k, void* cache_v, void* out, DataType type,
                     cudaStream_t stream) {
   check_aligned("qkv", qkv);
@@ -135,8 +135,8 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
                                     state.ancestry,
                                     state.beam_size,
                                     state.capacity,
-                                    slots,
-                                    steps_with_room(slots, state.beam_size, state.capacity),
+                                    inputs.slots,
+                                    steps_with_room(inputs.slots, state.beam_size, state.capacity),
                                     shape.head_size,
                                     shape.scale * kLog2E,
                                     static_cast<const T*>(qkv),

@@ -47,7 +47,7 @@ __device__ void start_batch(const SearchState& state, const StepInputs& inputs) 
   *state.bad_logits = 0;
   *state.arrived = 0;
   volatile SearchProgress* progress = state.progress;
-  progress->active = active;
+  progress->active[0] = active;
   progress->bad_logits = 0;
   __threadfence_system();
   progress->steps = 0;

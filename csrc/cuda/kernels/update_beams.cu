@@ -248,7 +248,7 @@ __device__ void finish_step(const SearchState& state, const StepInputs& inputs, 
   *state.steps = next;
   *inputs.position = min(next, inputs.max_position);
   volatile SearchProgress* progress = state.progress;
-  progress->active = active;
+  progress->active[next % kProgressKept] = active;
   __threadfence_system();
   progress->steps = next;
 }

@@ -8,16 +8,7 @@ using nvinfer1::IExecutionContext;
 
 #ifdef TRT_MAJOR_RTX
 
-namespace {
-
 using Specialization = nvinfer1::DynamicShapesKernelSpecializationStrategy;
-
-Specialization specialization_of(const std::string& name) {
-  if (name == "eager") return Specialization::kEAGER;
-  return name == "lazy" ? Specialization::kLAZY : Specialization::kNONE;
-}
-
-}  // namespace
 
 struct KernelCache::State {
   /// Made by the first engine's configuration.
@@ -44,7 +35,6 @@ std::string KernelCache::save() const {
 struct ContextMaker::State {
   ICudaEngine& engine;
   KernelCache::State& cache;
-  Specialization specialization;
   std::unique_ptr<nvinfer1::IRuntimeConfig> config;
 
   void share_cache() {
@@ -58,8 +48,8 @@ struct ContextMaker::State {
   }
 };
 
-ContextMaker::ContextMaker(ICudaEngine& engine, KernelCache& cache, const std::string& specialization)
-    : state_(new State{engine, *cache.state_, specialization_of(specialization), nullptr}) {}
+ContextMaker::ContextMaker(ICudaEngine& engine, KernelCache& cache)
+    : state_(new State{engine, *cache.state_, nullptr}) {}
 ContextMaker::~ContextMaker() = default;
 
 std::unique_ptr<IExecutionContext> ContextMaker::make() {
@@ -67,7 +57,7 @@ std::unique_ptr<IExecutionContext> ContextMaker::make() {
     state_->config.reset(state_->engine.createRuntimeConfig());
     if (state_->config == nullptr) return nullptr;
     state_->config->setExecutionContextAllocationStrategy(ExecutionContextAllocationStrategy::kUSER_MANAGED);
-    state_->config->setDynamicShapesKernelSpecializationStrategy(state_->specialization);
+    state_->config->setDynamicShapesKernelSpecializationStrategy(Specialization::kEAGER);
     state_->share_cache();
   }
   return std::unique_ptr<IExecutionContext>(state_->engine.createExecutionContext(state_->config.get()));
@@ -86,8 +76,7 @@ struct ContextMaker::State {
   ICudaEngine& engine;
 };
 
-ContextMaker::ContextMaker(ICudaEngine& engine, KernelCache&, const std::string&)
-    : state_(new State{engine}) {}
+ContextMaker::ContextMaker(ICudaEngine& engine, KernelCache&) : state_(new State{engine}) {}
 ContextMaker::~ContextMaker() = default;
 
 std::unique_ptr<IExecutionContext> ContextMaker::make() {

@@ -29,8 +29,7 @@ class KernelCache {
 /// Makes the contexts of one engine, without memory of their own. Must outlive them.
 class ContextMaker {
  public:
-  /// `specialization` as in EngineLibraryOptions.
-  ContextMaker(nvinfer1::ICudaEngine& engine, KernelCache& cache, const std::string& specialization);
+  ContextMaker(nvinfer1::ICudaEngine& engine, KernelCache& cache);
   ~ContextMaker();
 
   /// Null when TensorRT fails.

@@ -31,10 +31,7 @@ std::unique_ptr<nvinfer1::IRuntime> create_runtime(const TensorRtLibrary& librar
 // While it is being made, TensorRT may warn that it knows another logger already (another model's, or that of
 // the Python module); nobody needs to hear that, so messages go on only from then.
 Runtime::Runtime(const TensorRtLibrary& library, const EngineLibraryOptions& options)
-    : version(library.version),
-      specialization(options.specialization),
-      logger(Logger::make()),
-      runtime(create_runtime(library, logger)) {
+    : version(library.version), logger(Logger::make()), runtime(create_runtime(library, logger)) {
   logger.forward_to(options.log);
 }
 

@@ -22,7 +22,6 @@ struct Runtime {
   ~Runtime();
 
   const LibraryVersion version;
-  const std::string specialization;
   Logger& logger;
   std::unique_ptr<nvinfer1::IRuntime> runtime;
   KernelCache kernels;

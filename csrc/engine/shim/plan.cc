@@ -14,7 +14,7 @@ Plan::Plan(std::shared_ptr<Runtime> shared, std::unique_ptr<nvinfer1::ICudaEngin
       engine(std::move(deserialized)),
       tensors(tensors_of(*engine)),
       scratch_bytes(static_cast<size_t>(engine->getDeviceMemorySizeV2())),
-      contexts(*engine, runtime->kernels, runtime->specialization) {}
+      contexts(*engine, runtime->kernels) {}
 
 const EngineTensor& Plan::tensor(const std::string& name) const {
   std::string known;

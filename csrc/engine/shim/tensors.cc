@@ -21,8 +21,6 @@ DataType type_of(const std::string& tensor, nvinfer1::DataType type) {
       return DataType::kBFloat16;
     case nvinfer1::DataType::kINT32:
       return DataType::kInt32;
-    case nvinfer1::DataType::kINT64:
-      return DataType::kInt64;
     default:
       throw EngineError("the plan's tensor " + tensor +
                         " has a type that is not used here (TensorRT's number " +

@@ -13,12 +13,11 @@ from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
-from nmt_trt.runtime.batching import batches_by_bucket, batches_by_length
+from nmt_trt.runtime.batching import batch_limits, batches_by_bucket, batches_by_length
 from nmt_trt.runtime.inputs import Row, pad_rows
 from nmt_trt.runtime.plan_source import PlanSource
 from nmt_trt.runtime.runtime_cache import RuntimeCache
 
-_USUAL_SOURCE = EngineShapes().source.opt
 _SMALLEST_SOURCE_BUCKET = 16
 """Sources are padded to 16, 32, 64, ... tokens, as csrc/generator/buckets.cc does."""
 
@@ -34,6 +33,7 @@ class TensorRTBackend:
         runtime_cache: RuntimeCache | None,
         *,
         memory_limit: int | None,
+        build_command: str,
         description: str,
     ) -> None:
         """Nothing is built or loaded before the first sentences come.
@@ -44,6 +44,7 @@ class TensorRTBackend:
             plans: where its plans come from.
             runtime_cache: the kernels that the library compiled in earlier processes; None keeps none.
             memory_limit: most bytes of GPU memory to use; None for no limit.
+            build_command: builds engines that will be used; messages add the sizes.
             description: what `Model.backend` tells.
         """
         self._config = config
@@ -51,6 +52,7 @@ class TensorRTBackend:
         self._plans = plans
         self._runtime_cache = runtime_cache
         self._memory_of_kept: dict[str, int] = {}
+        self._build_command = build_command
         self._description = description
         if runtime_cache is not None:
             runtime_cache.load(library)
@@ -92,18 +94,19 @@ class TensorRTBackend:
         to one size: a sentence's shapes then depend on nothing but the sentence.
 
         Raises:
-            SourceError: a source of more tokens than the engines take.
-            UsageError: a beam size that they do not take.
+            SourceError: a source of more tokens than the engines take, or than a batch may hold.
+            UsageError: a beam size that they do not take, or an option that only the CPU has.
             BackendError: see `search`.
         """
+        _check_options(options)
         self._check_lengths(lengths)
         if not lengths:
             return []
         most = self._largest_batch(options)
-        size = most if options.batch_size is None else min(options.batch_size, most)
+        limits = batch_limits(options, usual=most, most=most)
         if options.deterministic:
-            return batches_by_bucket(lengths, self._source_bucket, size)
-        return batches_by_length(lengths, options, size)
+            return batches_by_bucket(lengths, self._source_bucket, limits)
+        return batches_by_length(lengths, options, limits)
 
     def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
@@ -131,9 +134,10 @@ class TensorRTBackend:
         """Plans, kernels and CUDA graphs for batches of these sizes.
 
         Raises:
-            UsageError: the engines take no such batch.
+            UsageError: the engines take no such batch, or an option that only the CPU has.
             BackendError: see `search`.
         """
+        _check_options(options)
         for name, given, most in (
             ("source_length", source_length, self.shapes.source.max),
             ("sentences", sentences, self._largest_batch(options)),
@@ -146,6 +150,7 @@ class TensorRTBackend:
             beam_size=options.beam_size,
             steps=options.length_limit(source_length),
             policy=options.policy,
+            deterministic=options.deterministic,
         )
         self._keep_kernels()
 
@@ -153,27 +158,27 @@ class TensorRTBackend:
         beam = options.beam_size
         most = self._generator.max_batch(beam)
         if most < 1:
-            raise UsageError(
-                f"beam_size {beam} is more than the engines take; load the model with beam='1:{beam}:{beam}'"
-            )
+            hint = self._how_to_enlarge("beam", "--beam-size", f"1:{beam}:{beam}")
+            raise UsageError(f"beam_size {beam} is more than the engines take; {hint}")
         return self._generator.deterministic_rows(beam) if options.deterministic else most
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
-        most = self.shapes.source.max
+        taken = self.shapes.source
         for index, length in enumerate(lengths):
-            if length > most:
-                size = f"1:{min(_USUAL_SOURCE, length)}:{length}"
-                raise SourceError(
-                    index,
-                    f"has {length} tokens; the engines take input_ids of 1 to {most}: load the model with "
-                    f"source='{size}', and build its engines with --source {size}",
-                )
+            if length > taken.max:
+                hint = self._how_to_enlarge("source", "--source", f"{taken.min}:{taken.opt}:{max(lengths)}")
+                raise SourceError(index, f"has {length} tokens; the engines take input_ids of 1 to {taken.max}; {hint}")
+
+    def _how_to_enlarge(self, size: str, flag: str, enough: str) -> str:
+        return (
+            f"build larger ones with: {self._build_command} {flag} {enough}, or load the model with {size}='{enough}'"
+        )
 
     def _source_bucket(self, length: int) -> int:
         bucket = _SMALLEST_SOURCE_BUCKET
         while bucket < length:
             bucket *= 2
-        return min(bucket, self.shapes.source.max)
+        return max(self.shapes.source.min, min(bucket, self.shapes.source.max))
 
     def _keep_kernels(self) -> None:
         """Save what was compiled: kernels are when engines or shapes are new to this process, which take memory."""
@@ -181,6 +186,13 @@ class TensorRTBackend:
         if self._runtime_cache is not None and memory != self._memory_of_kept:
             self._runtime_cache.save(self._library)
             self._memory_of_kept = memory
+
+
+def _check_options(options: ResolvedOptions) -> None:
+    missing = ["policy 'hf'"] if options.policy == "hf" else options.changed_scores()
+    if missing:
+        verb = "runs" if len(missing) == 1 else "run"
+        raise UsageError(f"{', '.join(missing)} {verb} on the CPU so far: backend='onnxruntime'")
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

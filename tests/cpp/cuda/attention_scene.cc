@@ -157,8 +157,8 @@ void AttentionStage::fill_cache(int32_t steps) {
 }
 
 void AttentionStage::launch_self(cudaStream_t stream) {
-  cuda::self_attention(state(), inputs(), scene_.shape, scene_.slots, qkv_.data(), cache_k_.data(),
-                       cache_v_.data(), out_.data(), scene_.type, stream);
+  cuda::self_attention(state(), inputs(), scene_.shape, qkv_.data(), cache_k_.data(), cache_v_.data(),
+                       out_.data(), scene_.type, stream);
 }
 
 void AttentionStage::launch_cross(cudaStream_t stream) {

@@ -109,7 +109,7 @@ void attend_to(cuda::HeadShape shape, DataType type, uintptr_t address) {
   cuda::StepInputs inputs{};
   inputs.rows = 1;
   void* tensor = reinterpret_cast<void*>(address);
-  cuda::self_attention({}, inputs, shape, 8, tensor, tensor, tensor, tensor, type, nullptr);
+  cuda::self_attention({}, inputs, shape, tensor, tensor, tensor, tensor, type, nullptr);
 }
 
 TEST(AttentionUsageTest, RefusesWhatItCannotDo) {

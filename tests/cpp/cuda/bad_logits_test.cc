@@ -63,7 +63,7 @@ void run(PolicyKind policy, float bad, int32_t good_steps) {
   gpu.start(stage);
   const SearchSnapshot again = gpu.snapshot();
   EXPECT_EQ(again.progress.bad_logits, 0);
-  EXPECT_EQ(again.progress.active, 4);
+  EXPECT_EQ(again.active(), 4);
   step(draw());
   EXPECT_EQ(gpu.snapshot().progress.steps, 1);
 }
@@ -108,7 +108,7 @@ TEST_F(BadLogits, AFullCacheStopsTheSearch) {
     gpu.step(stage, encode(logits, DataType::kFloat32), DataType::kFloat32);
   }
   EXPECT_EQ(gpu.snapshot().steps, 3);
-  EXPECT_EQ(gpu.snapshot().progress.active, 4);
+  EXPECT_EQ(gpu.snapshot().active(), 4);
   EXPECT_EQ(stage.position.values()[0], 2);
 }
 

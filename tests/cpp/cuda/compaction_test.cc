@@ -43,7 +43,7 @@ SearchSnapshot plain(const SearchOptions& options, uint64_t seed, Draws& draws) 
   GpuSearch gpu(options, 10, kCapacity);
   GpuStage stage(options, rows, options.beam_size * kCapacity);
   gpu.start(stage);
-  while (gpu.snapshot().progress.active > 0) {
+  while (gpu.snapshot().active() > 0) {
     bool settled = true;
     draws.push_back(draw_logits(random, options, gpu.snapshot(), DataType::kFloat32, false, settled).values);
     const auto logits = rows_of(draws.back(), rows, options.beam_size * options.vocab_size);
@@ -135,7 +135,7 @@ TEST_F(Compaction, TakesManyRows) {
   GpuSearch gpu(options, 600, kCapacity);
   GpuStage stage(options, rows, kCapacity);
   gpu.start(stage);
-  EXPECT_EQ(gpu.snapshot().progress.active, 400);
+  EXPECT_EQ(gpu.snapshot().active(), 400);
   GpuStage next(options, std::vector<int32_t>(512, 0), kCapacity);
   DeviceArray<int32_t> source_row(512);
   cuda::compact_rows(gpu.state(), stage.inputs, next.inputs, false, source_row.data(), nullptr);

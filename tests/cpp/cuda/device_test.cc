@@ -17,10 +17,6 @@ namespace {
 
 using namespace testing;
 
-TEST(Device, IsThereOrThereIsAReason) {
-  EXPECT_EQ(cuda::device_count() == 0, !cuda::why_no_device().empty());
-}
-
 TEST(Check, SaysWhatFailedAndWhere) {
   const std::string text = message_of<CudaError>(
       [] { cuda::check(cudaErrorInvalidValue, "cudaCall(1)", "/x/csrc/cuda/y.cc", 12); });
@@ -38,7 +34,9 @@ TEST(DeviceBuffer, OfNothingNeedsNoDevice) {
 class DeviceMemoryTest : public CudaTest {};
 
 TEST_F(DeviceMemoryTest, OutOfMemorySaysWhatWasWantedAndWhatToLower) {
-  const size_t total = cuda::device_memory().total;
+  size_t free = 0;
+  size_t total = 0;
+  NMT_TRT_CUDA(cudaMemGetInfo(&free, &total));
   const size_t wanted = 2 * total;
   const std::string text = message_of<OutOfMemoryError>([wanted] { cuda::DeviceBuffer{wanted}; });
   EXPECT_NE(text.find(std::to_string(wanted) + " bytes were wanted"), std::string::npos) << text;
@@ -75,7 +73,21 @@ TEST_F(DeviceMemoryTest, PinnedMemoryIsZeroed) {
   for (const int64_t number : numbers) EXPECT_EQ(number, 0);
 }
 
-TEST_F(DeviceMemoryTest, DeviceHasAName) { EXPECT_FALSE(cuda::device_name().empty()); }
+TEST_F(DeviceMemoryTest, TheCurrentDeviceComesBack) {
+  int before = -1;
+  NMT_TRT_CUDA(cudaGetDevice(&before));
+  {
+    const cuda::OnDevice scope(0);
+    int within = -1;
+    NMT_TRT_CUDA(cudaGetDevice(&within));
+    EXPECT_EQ(within, 0);
+  }
+  int after = -1;
+  NMT_TRT_CUDA(cudaGetDevice(&after));
+  EXPECT_EQ(after, before);
+  EXPECT_THROW(cuda::OnDevice{1000}, CudaError);
+  cudaGetLastError();
+}
 
 }  // namespace
 }  // namespace nmt_trt

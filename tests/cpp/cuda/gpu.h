@@ -12,7 +12,6 @@
 
 #include "core/engine.h"
 #include "cuda/check.h"
-#include "cuda/device.h"
 #include "cuda/device_buffer.h"
 
 namespace nmt_trt::testing {
@@ -21,7 +20,11 @@ namespace nmt_trt::testing {
 class CudaTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (cuda::device_count() == 0) GTEST_SKIP() << "no CUDA device: " << cuda::why_no_device();
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    cudaGetLastError();
+    if (status != cudaSuccess) GTEST_SKIP() << "no CUDA device: " << cudaGetErrorString(status);
+    if (count == 0) GTEST_SKIP() << "the driver shows no CUDA device";
   }
 };
 

@@ -114,7 +114,7 @@ void expect_same(const SearchSnapshot& one, const SearchSnapshot& other) {
   EXPECT_EQ(one.finished, other.finished);
   EXPECT_EQ(one.steps, other.steps);
   EXPECT_EQ(one.progress.steps, other.progress.steps);
-  EXPECT_EQ(one.progress.active, other.progress.active);
+  EXPECT_EQ(one.active(), other.active());
   EXPECT_EQ(one.progress.bad_logits, other.progress.bad_logits);
 }
 

@@ -30,6 +30,9 @@ struct SearchSnapshot {
   std::vector<uint8_t> finished;      // [B]
   int32_t steps;
   cuda::SearchProgress progress;
+
+  /// Sentences that have not finished.
+  int32_t active() const { return progress.active[progress.steps % cuda::kProgressKept]; }
 };
 
 /// A beam search on the device, its memory and its calls.

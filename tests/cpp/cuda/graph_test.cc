@@ -71,7 +71,7 @@ TEST_F(GraphTest, GivesWhatSingleLaunchesGive) {
         stream.synchronize();
       }
     });
-    EXPECT_EQ(eager.progress.active, 0);
+    EXPECT_EQ(eager.active(), 0);
     const SearchSnapshot replayed = search(policy, [&](auto& gpu, auto& stage, auto& logits) {
       const cuda::Graph graph =
           cuda::capture(stream.get(), [&] { enqueue(gpu, stage, logits, stream.get()); });

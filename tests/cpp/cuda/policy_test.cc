@@ -60,7 +60,7 @@ class Mirror {
                const std::vector<int32_t>& sentence_of_row, int32_t capacity) const {
     ASSERT_EQ(given.steps, steps_);
     ASSERT_EQ(given.finished, finished_);
-    ASSERT_EQ(given.progress.active, std::count(finished_.begin(), finished_.end(), uint8_t{0}));
+    ASSERT_EQ(given.active(), std::count(finished_.begin(), finished_.end(), uint8_t{0}));
     for (size_t sentence = 0; sentence < beams_.size(); ++sentence) {
       for (int32_t k = 0; k < options_.beam_size; ++k) {
         const size_t index = sentence * size(options_.beam_size) + size(k);

@@ -72,9 +72,9 @@ class Pair {
     ASSERT_EQ(after.steps, cpu_.steps());
     ASSERT_EQ(after.progress.steps, cpu_.steps());
     ASSERT_EQ(after.progress.bad_logits, 0);
-    ASSERT_EQ(after.progress.active == 0, cpu_.done());
+    ASSERT_EQ(after.active() == 0, cpu_.done());
     const auto finished = std::count(after.finished.begin(), after.finished.end(), uint8_t{1});
-    ASSERT_EQ(finished + after.progress.active, cpu_.rows());
+    ASSERT_EQ(finished + after.active(), cpu_.rows());
     if (options().policy == PolicyKind::kGnmt) {
       ASSERT_EQ(finished, cpu_.finished_rows());
     }

@@ -70,13 +70,6 @@ TEST(OpenLibrary, BadShims) {
   EXPECT_EQ(complaint(options), "libm.so.6 is not an engine shim");
 }
 
-TEST(OpenLibrary, UnknownSpecialization) {
-  auto options = with(NMT_TRT_FAKE_UNKNOWN);
-  options.specialization = "some";
-  EXPECT_EQ(message_of<UsageError>([&] { open_engine_library(options); }),
-            "specialization must be 'eager', 'lazy' or 'none'; given 'some'");
-}
-
 #ifdef NMT_TRT_FAKE_FITTING
 
 // In a process of its own, which hides the GPU from itself if there is one.

@@ -31,6 +31,10 @@ def test_composition_order_padding_and_row_do_not_matter(tmp_path: Path, load: L
         for position, index in enumerate(order):
             assert_equal(together.hypotheses[position], alone[index])
 
+    by_tokens = model.generate(sources, batch_size=100, batch_type="tokens", **options)
+    for found, wanted in zip(by_tokens.hypotheses, alone, strict=True):
+        assert_equal(found, wanted)
+
     padded = np.full((len(sources), 32), PAD, np.int64)
     for row, source in zip(padded, sources, strict=True):
         row[: source.size] = source
@@ -40,15 +44,29 @@ def test_composition_order_padding_and_row_do_not_matter(tmp_path: Path, load: L
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_deterministic_gives_the_same_bits(tmp_path: Path, load: Load, precision: str) -> None:
+    """In batches of which many sentences end early, too: without the option they would be compacted."""
     config = write_model(tmp_path / "model", 4, low_precisions=("fp16",))
-    model = load(tmp_path / "model", precision=precision)
-    sources = random_sources(config, 20, 20, 4)
+    model = load(tmp_path / "model", precision=precision, batch="1:8:64")
+    sources = random_sources(config, 40, 20, 4)
     options: Any = {"beam_size": 4, "num_hypotheses": 4, "deterministic": True}
-    alone = [bits(model.generate([source], **options).hypotheses[0]) for source in sources]
+    together = model.generate(sources, **options).hypotheses
+    assert len({hypotheses[0].tokens.size for hypotheses in together}) > 3
+    wanted = [bits(hypotheses) for hypotheses in together]
     for batch_size in (1, 5, None):
         shuffled = np.random.default_rng(batch_size).permutation(len(sources))
         found = model.generate([sources[i] for i in shuffled], batch_size=batch_size, **options)
-        assert [bits(hypotheses) for hypotheses in found.hypotheses] == [alone[i] for i in shuffled]
+        assert [bits(hypotheses) for hypotheses in found.hypotheses] == [wanted[i] for i in shuffled]
+
+
+def test_the_same_call_gives_the_same_bits(tmp_path: Path, load: Load) -> None:
+    """Whatever the host and the device were doing: when rows leave a batch is decided by its sentences alone."""
+    config = write_model(tmp_path / "model", 0)
+    model = load(tmp_path / "model", batch="1:8:64")
+    sources = random_sources(config, 40, 20, 0)
+    first, *others = (
+        [bits(hypotheses) for hypotheses in model.generate(sources, num_hypotheses=4).hypotheses] for _ in range(5)
+    )
+    assert all(other == first for other in others)
 
 
 def test_a_batch_larger_than_the_engines_take_is_cut(tmp_path: Path, load: Load) -> None:

@@ -65,6 +65,7 @@ def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             PlanSource("fp16", shapes, places or (FakePlans(),)),
             RuntimeCache(tmp_path / "cache" / "kernels"),
             memory_limit=memory_limit,
+            build_command="nmt-trt build model",
             description="fake",
         )
         return backend, core.generators[-1]
@@ -158,11 +159,29 @@ def test_batches_stay_within_the_engines(open_it: Open, directory: Path) -> None
     assert max(map(len, backend.plan_batches(lengths, resolved(directory, beam_size=10)))) == 3
 
 
+def test_a_token_budget_is_cut_to_what_the_engines_take(open_it: Open, directory: Path) -> None:
+    backend, _ = open_it()
+    lengths = [3, 9, 5, 7, 1, 2, 8, 4, 6, 10]
+    assert backend.plan_batches(lengths, resolved(directory, batch_size=20, batch_type="tokens")) == [
+        [9, 1],
+        [6, 3],
+        [8, 2, 7],
+        [0, 5, 4],
+    ]
+    batches = backend.plan_batches(lengths, resolved(directory, batch_size=10_000, batch_type="tokens"))
+    assert batches == [[9, 1, 6, 3, 8, 2, 7, 0], [5, 4]]
+    with pytest.raises(SourceError, match=r"src_ids\[1\] has 9 tokens; with batch_type='tokens' a batch holds"):
+        backend.plan_batches(lengths, resolved(directory, batch_size=8, batch_type="tokens"))
+
+
 def test_a_beam_larger_than_the_engines_take(open_it: Open, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     backend, _ = open_it()
     monkeypatch.setattr(fake_core, "MAX_ROWS", 8)
-    with pytest.raises(UsageError, match="beam_size 9 is more than the engines take; load the model with beam='1:9:9'"):
+    with pytest.raises(
+        UsageError, match="beam_size 9 is more than the engines take; build larger ones with: "
+    ) as error:
         backend.plan_batches([3], resolved(directory, beam_size=9))
+    assert "nmt-trt build model --beam-size 1:9:9, or load the model with beam='1:9:9'" in str(error.value)
 
 
 def test_deterministic_batches_are_of_one_source_bucket(open_it: Open, directory: Path) -> None:
@@ -177,8 +196,9 @@ def test_deterministic_batches_are_of_one_source_bucket(open_it: Open, directory
 
 def test_a_source_longer_than_the_engines_take(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    with pytest.raises(SourceError, match=r"\[1\] has 41 tokens; the engines take input_ids of 1 to 40: .*1:41:41"):
-        backend.plan_batches([40, 41], resolved(directory))
+    with pytest.raises(SourceError, match=r"\[1\] has 41 tokens; the engines take input_ids of 1 to 40; ") as error:
+        backend.plan_batches([40, 41, 44], resolved(directory))
+    assert "nmt-trt build model --source 1:16:44, or load the model with source='1:16:44'" in str(error.value)
     assert generator.calls == []
 
 
@@ -212,7 +232,9 @@ def test_warmup(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
     options = resolved(directory, beam_size=2, max_length=30, max_length_delta=-1)
     backend.warmup(8, 40, options)
-    assert generator.warmups == [{"batch": 8, "source": 40, "beam_size": 2, "steps": 30, "policy": "gnmt"}]
+    assert generator.warmups == [
+        {"batch": 8, "source": 40, "beam_size": 2, "steps": 30, "policy": "gnmt", "deterministic": False}
+    ]
     with pytest.raises(UsageError, match="sentences must be from 1 to 8, as the engines take; given 9"):
         backend.warmup(9, 1, options)
     with pytest.raises(UsageError, match="source_length must be from 1 to 40, as the engines take; given 0"):
@@ -243,3 +265,21 @@ def test_kernels_that_cannot_be_kept_are_no_error(
     backend, _ = open_it()
     backend.search([np.array([BOS, 5, EOS], np.int32)], resolved(directory), Timings())
     assert "cannot be read" in caplog.text and "cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": "hf"}, "policy 'hf' runs on the CPU so far: backend='onnxruntime'"),
+        ({"policy": "hf", "min_length": 2}, "policy 'hf' runs on the CPU so far"),
+        ({"min_length": 2}, "min_length runs on the CPU so far: backend='onnxruntime'"),
+        ({"no_repeat_ngram": 2, "forced_eos": 3}, "no_repeat_ngram, forced_eos run on the CPU so far"),
+    ],
+)
+def test_what_only_the_cpu_has_is_refused(open_it: Open, directory: Path, options: Any, message: str) -> None:
+    backend, generator = open_it()
+    with pytest.raises(UsageError, match=message):
+        backend.plan_batches([3], resolved(directory, **options))
+    with pytest.raises(UsageError, match=message):
+        backend.warmup(1, 3, resolved(directory, **options))
+    assert generator.calls == generator.warmups == []

@@ -1,0 +1,119 @@
+// cuda/attention.h on the fake device, for the toy model.
+#include "cuda/attention.h"
+
+#include <algorithm>
+
+#include "cuda/check.h"
+#include "fake_device.h"
+#include "fake_launch.h"
+#include "toy_model.h"
+
+namespace nmt_trt::cuda {
+namespace {
+
+using testing::launch;
+namespace toy = testing::toy;
+
+constexpr size_t kHidden = toy::kHidden;
+
+/// Calls look(row, sentence) for the rows that attention does not leave alone.
+template <typename Look>
+void for_each_row(const SearchState& state, const StepInputs& inputs, Look look) {
+  if ((*state.steps + 1) * state.beam_size > inputs.slots) return;
+  for (int32_t row = 0; row < inputs.rows; ++row) {
+    const int32_t sentence = inputs.sentence[row];
+    if (sentence >= 0 && state.finished[sentence] == 0) look(row, sentence);
+  }
+}
+
+struct SelfAttention {
+  SearchState state;
+  StepInputs inputs;
+  const float* qkv;
+  float *keys, *values, *out;
+
+  void operator()() const {
+    for_each_row(state, inputs, [this](int32_t row, int32_t sentence) {
+      for (int32_t k = 0; k < state.beam_size; ++k) append(row, k);
+      for (int32_t k = 0; k < state.beam_size; ++k) attend(row, sentence, k);
+    });
+  }
+
+ private:
+  size_t beam(int32_t row, int32_t k) const { return static_cast<size_t>(row * state.beam_size + k); }
+  size_t place(int32_t row, int32_t head, int32_t slot) const {
+    return (static_cast<size_t>(row * toy::kHeads + head) * static_cast<size_t>(inputs.slots) +
+            static_cast<size_t>(slot)) *
+           toy::kHeadSize;
+  }
+  void append(int32_t row, int32_t k) const {
+    const float* key = qkv + beam(row, k) * 3 * kHidden + kHidden;
+    const int32_t slot = *state.steps * state.beam_size + k;
+    for (int32_t head = 0; head < toy::kHeads; ++head) {
+      std::copy_n(key + head * toy::kHeadSize, toy::kHeadSize, keys + place(row, head, slot));
+      std::copy_n(key + kHidden + head * toy::kHeadSize, toy::kHeadSize, values + place(row, head, slot));
+    }
+  }
+  void attend(int32_t row, int32_t sentence, int32_t k) const {
+    const int32_t* ancestry =
+        state.ancestry + (static_cast<int64_t>(sentence) * state.beam_size + k) * state.capacity;
+    for (int32_t head = 0; head < toy::kHeads; ++head) {
+      const auto first = static_cast<size_t>(head * toy::kHeadSize);
+      toy::Attention attention(qkv + beam(row, k) * 3 * kHidden + first);
+      for (int32_t position = 0; position <= *state.steps; ++position) {
+        const int32_t slot = position == 0 ? 0 : position * state.beam_size + ancestry[position - 1];
+        attention.look_at(keys + place(row, head, slot), values + place(row, head, slot));
+      }
+      attention.write(out + beam(row, k) * kHidden + first);
+    }
+  }
+};
+
+struct CrossAttention {
+  SearchState state;
+  StepInputs inputs;
+  int32_t source;
+  const int32_t* lengths;
+  const float *query, *keys, *values;
+  float* out;
+
+  void operator()() const {
+    for_each_row(state, inputs, [this](int32_t row, int32_t) {
+      for (int32_t k = 0; k < state.beam_size; ++k) attend(row, k);
+    });
+  }
+
+ private:
+  void attend(int32_t row, int32_t k) const {
+    const size_t beam = static_cast<size_t>(row * state.beam_size + k) * kHidden;
+    for (int32_t head = 0; head < toy::kHeads; ++head) {
+      const auto first = static_cast<size_t>(head * toy::kHeadSize);
+      toy::Attention attention(query + beam + first);
+      const int32_t begin = (row * toy::kHeads + head) * source;
+      for (int32_t position = 0; position < lengths[row]; ++position) {
+        const int32_t place = (begin + position) * toy::kHeadSize;
+        attention.look_at(keys + place, values + place);
+      }
+      attention.write(out + beam + first);
+    }
+  }
+};
+
+}  // namespace
+
+void self_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& /*shape*/,
+                    const void* qkv, void* cache_k, void* cache_v, void* out, DataType /*type*/,
+                    cudaStream_t stream) {
+  launch(stream, SelfAttention{state, inputs, static_cast<const float*>(qkv), static_cast<float*>(cache_k),
+                               static_cast<float*>(cache_v), static_cast<float*>(out)});
+}
+
+void cross_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& /*shape*/,
+                     int32_t source, const int32_t* lengths, const void* query, const void* cross_k,
+                     const void* cross_v, void* out, DataType /*type*/, cudaStream_t stream) {
+  launch(stream, CrossAttention{state, inputs, source, lengths, static_cast<const float*>(query),
+                                static_cast<const float*>(cross_k), static_cast<const float*>(cross_v),
+                                static_cast<float*>(out)});
+}
+
+}  // namespace nmt_trt::cuda

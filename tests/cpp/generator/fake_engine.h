@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "core/engine.h"
+#include "generator/buckets.h"
+#include "generator/plans.h"
+
+namespace nmt_trt::testing {
+
+/// What a plan of the toy model was built for.
+struct FakePlan {
+  std::string graph;
+  int64_t heads = 2;
+  int64_t head_size = 2;
+  int64_t vocab_size = 16;
+  DataType type = DataType::kFloat32;
+  Extent batch = {1, 64};
+  Extent source = {1, 64};
+  /// Sentences times beam size.
+  Extent rows = {1, 512};
+  size_t scratch = 4096;
+  /// Of the plan.
+  size_t bytes = 1000;
+};
+
+/// Plans like this one, each for the graph asked for.
+PlanProvider plans_like(const FakePlan& plan);
+/// The bytes of a plan.
+std::string written(const FakePlan& plan);
+
+/// Opens plans as written() makes them. The engines run the toy model on the fake device, refuse what
+/// TensorRT would, and destroy everything in their scratch memory.
+std::shared_ptr<EngineLibrary> fake_library();
+
+}  // namespace nmt_trt::testing

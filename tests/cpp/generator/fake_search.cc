@@ -1,0 +1,267 @@
+// cuda/search.h on the fake device: the rules of the beams are the kernels' own.
+#include <algorithm>
+#include <vector>
+
+#include "core/errors.h"
+#include "core/top_log_probs.h"
+#include "cuda/kernels/beam_rules.h"
+#include "cuda/search.h"
+#include "fake_device.h"
+#include "fake_launch.h"
+
+namespace nmt_trt::cuda {
+namespace {
+
+using testing::device;
+using testing::launch;
+
+size_t size(int64_t count) { return static_cast<size_t>(count); }
+
+bool has_room(const SearchState& state, const StepInputs& inputs) {
+  return *state.steps < state.capacity && *state.steps < inputs.slots / state.beam_size;
+}
+
+bool takes_part(const SearchState& state, int32_t sentence) {
+  return sentence >= 0 && state.finished[sentence] == 0;
+}
+
+void tell(const SearchState& state, int32_t active) {
+  state.progress->active[*state.steps % kProgressKept] = active;
+  state.progress->steps = *state.steps;
+}
+
+struct StartSearch {
+  SearchState state;
+  StepInputs inputs;
+  int32_t bos;
+
+  void operator()() const {
+    const int64_t beams = int64_t{state.sentences} * state.beam_size;
+    for (int64_t beam = 0; beam < beams; ++beam) start_beam(beam);
+    for (int32_t i = 0; i < state.sentences; ++i) {
+      state.own_finished[i] = state.finished[i] = state.max_lengths[i] <= 0 ? 1 : 0;
+    }
+    std::fill_n(inputs.token, inputs.rows * state.beam_size, bos);
+    *inputs.position = *state.steps = *state.bad_logits = state.progress->bad_logits = 0;
+    tell(state,
+         static_cast<int32_t>(std::count(state.finished, state.finished + state.sentences, uint8_t{0})));
+  }
+
+ private:
+  void start_beam(int64_t beam) const {
+    const BeamSlot slot = BeamRules::dead();
+    state.sum[beam] = slot.sum;
+    state.penalty[beam] = slot.penalty;
+    state.words[beam] = slot.words;
+    state.ended[beam] = slot.ended ? 1 : 0;
+    std::fill_n(state.tokens + beam * state.capacity, state.capacity, state.pad);
+    std::fill_n(state.ancestry + beam * state.capacity, state.capacity,
+                static_cast<int32_t>(beam % state.beam_size));
+  }
+};
+
+struct TopCandidates {
+  SearchState state;
+  StepInputs inputs;
+  const float* logits;
+  Candidate* candidates;
+
+  void operator()() const {
+    const bool gnmt = state.policy == PolicyKind::kGnmt;
+    TopLogProbs top(state.vocab_size, state.beam_size, gnmt ? state.pad : TopLogProbs::kNone);
+    for (int32_t row = 0; has_room(state, inputs) && row < inputs.rows; ++row) {
+      const int32_t sentence = inputs.sentence[row];
+      if (!takes_part(state, sentence)) continue;
+      for (int32_t k = 0; k < (*state.steps == 0 ? 1 : state.beam_size); ++k) {
+        if (gnmt && *state.steps > 0 && state.ended[sentence * state.beam_size + k] != 0) continue;
+        const int64_t beam = int64_t{row} * state.beam_size + k;
+        try {
+          top(logits + beam * state.vocab_size, candidates + beam * state.beam_size);
+        } catch (const LogitsError&) {
+          *state.bad_logits = 1;
+        }
+      }
+    }
+  }
+};
+
+struct Choice {
+  int32_t parent;
+  uint32_t key;
+  uint32_t tie;
+  Proposal proposal;
+
+  bool operator<(const Choice& other) const {
+    if (key != other.key) return key > other.key;
+    return parent != other.parent ? parent < other.parent : tie < other.tie;
+  }
+};
+
+struct UpdateBeams {
+  SearchState state;
+  StepInputs inputs;
+  const Candidate* candidates;
+
+  void operator()() const {
+    if (*state.bad_logits != 0) {
+      state.progress->bad_logits = 1;
+      return;
+    }
+    if (!has_room(state, inputs)) return;
+    bool any = false;
+    for (int32_t row = 0; row < inputs.rows; ++row) {
+      const int32_t sentence = inputs.sentence[row];
+      if (!takes_part(state, sentence)) continue;
+      any = true;
+      extend(row, sentence);
+    }
+    if (!any) return;
+    const int32_t active = count_active();
+    ++*state.steps;
+    *inputs.position = std::min(*state.steps, inputs.max_position);
+    tell(state, active);
+  }
+
+ private:
+  BeamRules rules() const {
+    return {state.policy, state.eos, state.pad, state.other_length, state.penalties};
+  }
+
+  std::vector<Choice> choose(int32_t row, int32_t sentence) const {
+    const Candidate* top = candidates + int64_t{row} * state.beam_size * state.beam_size;
+    const bool first = *state.steps == 0;
+    const bool nemo = state.policy == PolicyKind::kNemo;
+    std::vector<Choice> choices;
+    for (int32_t parent = 0; parent < (first ? 1 : state.beam_size); ++parent) {
+      const int32_t beam = sentence * state.beam_size + parent;
+      const BeamSlot old =
+          first ? BeamRules::root()
+                : BeamSlot{state.sum[beam], state.penalty[beam], state.words[beam], state.ended[beam] != 0};
+      for (int32_t i = 0; i < state.beam_size; ++i) {
+        const Candidate& candidate = top[parent * state.beam_size + i];
+        const Proposal proposal =
+            first && nemo ? rules().first_of_nemo(candidate) : rules().propose(old, candidate, i);
+        if (!proposal.exists) continue;
+        const uint32_t key = first && nemo ? size(state.beam_size - i) : BeamRules::rank_key(proposal);
+        choices.push_back({parent, key, rules().tie_rank(candidate.token, i), proposal});
+      }
+    }
+    std::sort(choices.begin(), choices.end());
+    return choices;
+  }
+
+  void extend(int32_t row, int32_t sentence) const {
+    const std::vector<Choice> choices = choose(row, sentence);
+    const int32_t first = sentence * state.beam_size;
+    const int32_t* old = state.ancestry + int64_t{first} * state.capacity;
+    const std::vector<int32_t> ancestry(old, old + state.beam_size * state.capacity);
+    bool all_ended = true;
+    for (int32_t k = 0; k < state.beam_size; ++k) {
+      Choice chosen = {k, 0, 0, {false, state.pad, BeamRules::dead()}};
+      if (size(k) < choices.size()) chosen = choices[size(k)];
+      BeamSlot slot = chosen.proposal.slot;
+      if (*state.steps > 0 && chosen.proposal.exists) {
+        slot = rules().settle(chosen.proposal, state.penalty[first + k]);
+      }
+      all_ended = all_ended && slot.ended;
+      write(row, sentence, k, chosen.proposal.token, slot);
+      int32_t* path = state.ancestry + int64_t{first + k} * state.capacity;
+      if (*state.steps > 0) std::copy_n(&ancestry[size(chosen.parent * state.capacity)], *state.steps, path);
+      path[*state.steps] = k;
+    }
+    state.own_finished[sentence] = all_ended || *state.steps + 1 >= state.max_lengths[sentence] ? 1 : 0;
+  }
+
+  void write(int32_t row, int32_t sentence, int32_t k, int32_t token, const BeamSlot& slot) const {
+    const int32_t beam = sentence * state.beam_size + k;
+    state.sum[beam] = slot.sum;
+    state.penalty[beam] = slot.penalty;
+    state.words[beam] = slot.words;
+    state.ended[beam] = slot.ended ? 1 : 0;
+    state.tokens[(int64_t{sentence} * state.capacity + *state.steps) * state.beam_size + k] = token;
+    inputs.token[row * state.beam_size + k] = token;
+  }
+
+  int32_t count_active() const {
+    const auto count = [this](const uint8_t* finished) {
+      return static_cast<int32_t>(std::count(finished, finished + state.sentences, uint8_t{0}));
+    };
+    const int32_t active = count(state.own_finished);
+    if (state.policy == PolicyKind::kNemo && active > 0) return count(state.finished);
+    std::copy_n(state.own_finished, state.sentences, state.finished);
+    return active;
+  }
+};
+
+struct CompactRows {
+  SearchState state;
+  StepInputs from, to;
+  bool keep_all;
+  int32_t* source_row;
+
+  void operator()() const {
+    int32_t kept = 0;
+    for (int32_t row = 0; row < from.rows; ++row) {
+      const int32_t sentence = from.sentence[row];
+      if (sentence < 0 || (!keep_all && state.finished[sentence] != 0)) continue;
+      if (kept == to.rows) return device().forbid("compact_rows has no room for a sentence");
+      source_row[kept] = row;
+      to.sentence[kept++] = sentence;
+    }
+    std::fill(source_row + kept, source_row + to.rows, -1);
+    std::fill(to.sentence + kept, to.sentence + to.rows, -1);
+    for (int32_t row = 0; row < to.rows; ++row) {
+      int32_t* token = to.token + row * state.beam_size;
+      std::fill_n(token, state.beam_size, state.pad);
+      if (row < kept) std::copy_n(from.token + source_row[row] * state.beam_size, state.beam_size, token);
+    }
+    *to.position = std::min(*state.steps, to.max_position);
+  }
+};
+
+void gather(const GatherItem& item, const int32_t* source_row, int32_t rows) {
+  for (int64_t row = 0; row < rows; ++row) {
+    if (source_row[row] < 0) continue;
+    for (int64_t head = 0; head < item.heads; ++head) {
+      const auto* from = static_cast<const char*>(item.from);
+      from += (source_row[row] * item.heads + head) * item.from_stride;
+      std::copy_n(from, item.copied,
+                  static_cast<char*>(item.to) + (row * item.heads + head) * item.to_stride);
+    }
+  }
+}
+
+}  // namespace
+
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t /*vocab_size*/) {
+  return size(rows) * size(beam_size) * sizeof(float);
+}
+
+void start_search(const SearchState& state, const StepInputs& inputs, int32_t bos, cudaStream_t stream) {
+  launch(stream, StartSearch{state, inputs, bos});
+}
+
+void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType /*type*/,
+                   Candidate* candidates, cudaStream_t stream) {
+  launch(stream, TopCandidates{state, inputs, static_cast<const float*>(logits), candidates});
+}
+
+void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
+                  cudaStream_t stream) {
+  launch(stream, UpdateBeams{state, inputs, candidates});
+  device().note_step({inputs.rows, inputs.slots / state.beam_size});
+}
+
+void compact_rows(const SearchState& state, const StepInputs& old_inputs, const StepInputs& new_inputs,
+                  bool keep_all, int32_t* source_row, cudaStream_t stream) {
+  launch(stream, CompactRows{state, old_inputs, new_inputs, keep_all, source_row});
+}
+
+void gather_rows(const GatherItem* items, int32_t count, const int32_t* source_row, int32_t rows,
+                 cudaStream_t stream) {
+  launch(stream, [=] {
+    for (int32_t i = 0; i < count; ++i) gather(items[i], source_row, rows);
+  });
+}
+
+}  // namespace nmt_trt::cuda

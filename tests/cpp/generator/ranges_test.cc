@@ -1,0 +1,114 @@
+// Plans that admit a part of the shapes only.
+#include <gtest/gtest.h>
+
+#include "../support.h"
+#include "core/errors.h"
+#include "scene.h"
+
+namespace nmt_trt {
+namespace {
+
+using namespace testing;
+
+class RangesTest : public OnFakeDevice {
+ protected:
+  static FakePlan plan_for(Extent batch, Extent rows) {
+    FakePlan plan;
+    plan.batch = batch;
+    plan.rows = rows;
+    return plan;
+  }
+  /// Batches of all kinds with `sentences` sentences.
+  static void expect_right(const FakePlan& plan, int32_t sentences) {
+    ToyGenerator generator(plan);
+    for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo}) {
+      for (const bool deterministic : {false, true}) {
+        Wish wish;
+        wish.ends = ends_from(3, sentences);
+        wish.policy = policy;
+        wish.deterministic = deterministic;
+        EXPECT_TRUE(translates(generator, make_batch(wish)));
+      }
+    }
+    for (const StepLaunch& step : take_steps()) {
+      EXPECT_GE(step.rows, plan.batch.least);
+      EXPECT_LE(step.rows, plan.batch.most);
+    }
+  }
+};
+
+TEST_F(RangesTest, BatchesThatBeginAboveOne) {
+  for (const int32_t least : {2, 8, 20}) {
+    expect_right(plan_for({least, 64}, {1, 512}), 1);
+    expect_right(plan_for({least, 64}, {1, 512}), 30);
+  }
+}
+
+TEST_F(RangesTest, BatchesOfOneSizeAboveThatOfDeterministicOnes) {
+  const FakePlan plan = plan_for({64, 64}, {1, 512});
+  expect_right(plan, 1);
+  expect_right(plan, 64);
+  ToyGenerator generator(plan);
+  EXPECT_EQ(generator.deterministic_rows(2), 64);
+}
+
+TEST_F(RangesTest, FewRows) {
+  const FakePlan plan = plan_for({1, 64}, {1, 20});
+  expect_right(plan, 10);
+  ToyGenerator generator(plan);
+  EXPECT_EQ(generator.max_batch(1), 20);
+  EXPECT_EQ(generator.max_batch(2), 10);
+  EXPECT_EQ(generator.deterministic_rows(2), 10);
+  EXPECT_EQ(generator.max_batch(20), 1);
+  EXPECT_EQ(generator.max_batch(21), 0);
+  EXPECT_EQ(generator.deterministic_rows(21), 0);
+}
+
+TEST_F(RangesTest, ManyRowsAtLeast) {
+  const FakePlan plan = plan_for({1, 64}, {37, 512});
+  expect_right(plan, 1);
+  expect_right(plan, 30);
+}
+
+TEST_F(RangesTest, BeamSizesThatNoBatchCanHave) {
+  ToyGenerator generator(plan_for({4, 64}, {1, 12}));
+  EXPECT_EQ(generator.max_batch(3), 4);
+  EXPECT_EQ(generator.max_batch(4), 0);
+  Wish wish;
+  wish.ends = {5};
+  wish.beam_size = 4;
+  EXPECT_THROW(generate(generator, make_batch(wish)), UsageError);
+  wish.deterministic = true;
+  EXPECT_THROW(generate(generator, make_batch(wish)), UsageError);
+  EXPECT_THROW(warm_up(generator, make_batch(wish), 10), UsageError);
+}
+
+TEST_F(RangesTest, ALargestBatchThatIsNoPowerOfTwo) {
+  expect_right(plan_for({1, 48}, {1, 512}), 32);
+  ToyGenerator generator(plan_for({1, 48}, {1, 512}));
+  Wish wish;
+  wish.ends = ends_from(1, 48);
+  EXPECT_TRUE(translates(generator, make_batch(wish)));
+  EXPECT_EQ(take_steps().front().rows, 48);
+}
+
+TEST_F(RangesTest, Sources) {
+  FakePlan plan;
+  plan.source = {24, 40};
+  ToyGenerator generator(plan);
+  EXPECT_EQ(generator.max_source(), 40);
+  for (const int32_t longest : {1, 20, 30, 40}) {
+    Wish wish;
+    wish.ends = ends_from(1, 9);
+    wish.source = longest;
+    EXPECT_TRUE(translates(generator, make_batch(wish)));
+  }
+  Batch batch = make_batch({});
+  batch.sources = {std::vector<int32_t>(41, 5)};
+  batch.options.max_lengths = {9};
+  EXPECT_EQ(message_of<UsageError>([&] { generate(generator, batch); }),
+            "the length of a source must be from 1 to 40, as the engines were built; given 41");
+}
+
+}  // namespace
+}  // namespace nmt_trt

@@ -1,0 +1,189 @@
+#include "scene.h"
+
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <ostream>
+#include <utility>
+
+#include "core/beam_search.h"
+#include "toy_model.h"
+
+namespace nmt_trt {
+namespace testing {
+namespace {
+
+int32_t between(std::mt19937& random, int32_t low, int32_t high) {
+  return low + static_cast<int32_t>(random() % static_cast<uint32_t>(high - low + 1));
+}
+
+/// The CPU's search, whose every hypothesis asks the model for itself.
+class Reference {
+ public:
+  explicit Reference(const Batch& batch)
+      : sources_(batch.sources), beam_size_(size(batch.options.beam_size)), search_(batch.options) {}
+
+  Found run() {
+    std::vector<float> first;
+    for (const auto& source : sources_) {
+      const auto start = std::make_shared<toy::Prefix>(source, nullptr, toy::kBos);
+      append(first, start->logits());
+      prefixes_.insert(prefixes_.end(), beam_size_, start);
+    }
+    search_.start(first.data());
+    while (!search_.done()) search_.advance(next_logits().data());
+    return search_.results();
+  }
+
+ private:
+  static size_t size(int32_t count) { return static_cast<size_t>(count); }
+  static void append(std::vector<float>& logits, const std::vector<float>& row) {
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+
+  std::vector<float> next_logits() {
+    const size_t steps = size(search_.steps());
+    std::vector<int32_t> tokens(prefixes_.size());
+    std::vector<int32_t> ancestry(prefixes_.size() * steps);
+    search_.tokens(tokens.data());
+    search_.ancestry(ancestry.data());
+    std::vector<std::shared_ptr<const toy::Prefix>> next;
+    std::vector<float> logits;
+    for (size_t beam = 0; beam < prefixes_.size(); ++beam) {
+      const size_t sentence = beam / beam_size_;
+      const size_t parent = steps == 1 ? 0 : size(ancestry[beam * steps + steps - 2]);
+      next.push_back(std::make_shared<toy::Prefix>(sources_[sentence],
+                                                   prefixes_[sentence * beam_size_ + parent], tokens[beam]));
+      append(logits, next.back()->logits());
+    }
+    prefixes_ = std::move(next);
+    return logits;
+  }
+
+  const std::vector<std::vector<int32_t>>& sources_;
+  size_t beam_size_;
+  BeamSearch search_;
+  std::vector<std::shared_ptr<const toy::Prefix>> prefixes_;  // [B, K]
+};
+
+}  // namespace
+
+Batch make_batch(const Wish& wish, uint32_t seed) {
+  std::mt19937 random(seed);
+  Batch batch;
+  for (const int32_t end : wish.ends) {
+    std::vector<int32_t> source = {end};
+    const int32_t length = between(random, 1, wish.source);
+    while (static_cast<int32_t>(source.size()) < length) source.push_back(between(random, 1, 200));
+    batch.sources.push_back(std::move(source));
+  }
+  batch.deterministic = wish.deterministic;
+  SearchOptions& options = batch.options;
+  options.policy = wish.policy;
+  options.beam_size = wish.beam_size;
+  options.num_hypotheses = wish.beam_size;
+  options.length_penalty = 0.6F;
+  options.eos = toy::kEos;
+  options.pad = toy::kPad;
+  options.bos = toy::kBos;
+  options.vocab_size = toy::kVocabulary;
+  options.max_lengths.assign(wish.ends.size(), wish.max_length);
+  return batch;
+}
+
+std::vector<int32_t> ends_from(int32_t first, int32_t count) {
+  std::vector<int32_t> ends(static_cast<size_t>(count));
+  std::iota(ends.begin(), ends.end(), first);
+  return ends;
+}
+
+std::vector<int32_t> ends_at(int32_t end, int32_t count) {
+  return std::vector<int32_t>(static_cast<size_t>(count), end);
+}
+
+Batch random_batch(std::mt19937& random, int32_t longest) {
+  Wish wish;
+  wish.policy = between(random, 0, 2) == 0 ? PolicyKind::kNemo : PolicyKind::kGnmt;
+  wish.beam_size = between(random, 1, 5);
+  wish.max_length = between(random, 1, longest);
+  wish.deterministic = between(random, 0, 3) == 0;
+  wish.source = between(random, 1, 64);
+  const int32_t count = between(random, 1, wish.deterministic ? 32 : 64);
+  while (static_cast<int32_t>(wish.ends.size()) < count) wish.ends.push_back(between(random, 1, longest));
+  Batch batch = make_batch(wish, static_cast<uint32_t>(random()));
+  if (wish.policy == PolicyKind::kGnmt) {
+    for (int32_t& limit : batch.options.max_lengths) limit = between(random, 1, wish.max_length);
+  }
+  return batch;
+}
+
+Found expected(const Batch& batch) { return Reference(batch).run(); }
+
+Generation generate(Generator& generator, const Batch& batch) {
+  size_t width = 0;
+  for (const auto& source : batch.sources) width = std::max(width, source.size());
+  std::vector<int32_t> ids(batch.sources.size() * width, 77);  // not looked at behind a source
+  std::vector<int32_t> lengths;
+  for (size_t i = 0; i < batch.sources.size(); ++i) {
+    std::copy(batch.sources[i].begin(), batch.sources[i].end(), &ids[i * width]);
+    lengths.push_back(static_cast<int32_t>(batch.sources[i].size()));
+  }
+  const SourceBatch source = {ids.data(), lengths.data(), static_cast<int32_t>(lengths.size()),
+                              static_cast<int32_t>(width)};
+  return generator.generate(source, batch.options, batch.deterministic);
+}
+
+::testing::AssertionResult same(const Found& found, const Found& wanted) {
+  if (found.size() != wanted.size()) {
+    return ::testing::AssertionFailure() << found.size() << " sentences, not " << wanted.size();
+  }
+  const auto equal = [](const Hypothesis& a, const Hypothesis& b) {
+    return a.tokens == b.tokens && a.score == b.score && a.log_prob == b.log_prob;
+  };
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    if (std::equal(found[i].begin(), found[i].end(), wanted[i].begin(), wanted[i].end(), equal)) continue;
+    return ::testing::AssertionFailure()
+           << "sentence " << i << " of " << wanted.size() << ": " << ::testing::PrintToString(found[i])
+           << ", not " << ::testing::PrintToString(wanted[i]);
+  }
+  return ::testing::AssertionSuccess();
+}
+
+::testing::AssertionResult translates(Generator& generator, const Batch& batch) {
+  return same(generate(generator, batch).hypotheses, expected(batch));
+}
+
+void warm_up(Generator& generator, const Batch& batch, int32_t steps) {
+  size_t longest = 0;
+  for (const auto& source : batch.sources) longest = std::max(longest, source.size());
+  generator.warmup(static_cast<int32_t>(batch.sources.size()), static_cast<int32_t>(longest), batch.options,
+                   steps, batch.deterministic);
+}
+
+ToyGenerator::ToyGenerator(const FakePlan& plan, std::optional<size_t> memory_limit)
+    : ToyGenerator(plans_like(plan), memory_limit) {}
+
+ToyGenerator::ToyGenerator(PlanProvider provider, std::optional<size_t> memory_limit)
+    : Generator(fake_library(), std::move(provider), toy::kShape, memory_limit) {}
+
+std::vector<StepLaunch> take_steps() { return std::exchange(device().steps, {}); }
+
+void OnFakeDevice::SetUp() { device().restart(); }
+
+void OnFakeDevice::TearDown() {
+  EXPECT_EQ(device().holdings.total(), 0);
+  EXPECT_EQ(device().holdings.device_bytes, 0U);
+  for (const auto& violation : device().violations) ADD_FAILURE() << violation;
+  device().holdings = {};
+}
+
+void PrintTo(const StepLaunch& step, std::ostream* out) { *out << step.rows << " x " << step.capacity; }
+
+}  // namespace testing
+
+void PrintTo(const Hypothesis& hypothesis, std::ostream* out) {
+  for (const int32_t token : hypothesis.tokens) *out << token << ' ';
+  *out << "(" << hypothesis.score << ", " << hypothesis.log_prob << ")";
+}
+
+}  // namespace nmt_trt

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <iosfwd>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "fake_device.h"
+#include "fake_engine.h"
+#include "generator/generator.h"
+
+namespace nmt_trt::testing {
+
+/// A batch for the toy model.
+struct Batch {
+  std::vector<std::vector<int32_t>> sources;
+  SearchOptions options;
+  bool deterministic = false;
+};
+
+/// How a batch is to be; `ends`: after how many tokens each sentence is over.
+struct Wish {
+  std::vector<int32_t> ends;
+  PolicyKind policy = PolicyKind::kGnmt;
+  int32_t beam_size = 2;
+  /// Of every sentence.
+  int32_t max_length = 150;
+  bool deterministic = false;
+  /// Longest source.
+  int32_t source = 12;
+};
+
+/// Random sources.
+Batch make_batch(const Wish& wish, uint32_t seed = 1);
+/// `count` sentences that end after `first`, `first` + 1, ... tokens.
+std::vector<int32_t> ends_from(int32_t first, int32_t count);
+/// `count` sentences that end after the same number of tokens.
+std::vector<int32_t> ends_at(int32_t end, int32_t count);
+/// Anything that the plans of the toy model admit.
+Batch random_batch(std::mt19937& random, int32_t longest);
+
+/// What the CPU's search finds, the model being asked without caches.
+using Found = std::vector<std::vector<Hypothesis>>;
+Found expected(const Batch& batch);
+
+Generation generate(Generator& generator, const Batch& batch);
+/// Whether these are the hypotheses wanted, to the last bit of their scores.
+::testing::AssertionResult same(const Found& found, const Found& wanted);
+/// Generates and compares with expected().
+::testing::AssertionResult translates(Generator& generator, const Batch& batch);
+/// Makes what this batch needs for `steps` tokens.
+void warm_up(Generator& generator, const Batch& batch, int32_t steps);
+
+/// A generator for the toy model.
+class ToyGenerator : public Generator {
+ public:
+  explicit ToyGenerator(const FakePlan& plan = {}, std::optional<size_t> memory_limit = std::nullopt);
+  explicit ToyGenerator(PlanProvider provider, std::optional<size_t> memory_limit = std::nullopt);
+};
+
+/// Steps as they were launched since the last call.
+std::vector<StepLaunch> take_steps();
+
+/// Begins with a fresh device; fails when the test leaves anything on it, or did what is forbidden.
+class OnFakeDevice : public ::testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+};
+
+}  // namespace nmt_trt::testing
+
+namespace nmt_trt {
+
+/// For messages of tests.
+void PrintTo(const Hypothesis& hypothesis, std::ostream* out);
+
+namespace testing {
+
+void PrintTo(const StepLaunch& step, std::ostream* out);
+
+}  // namespace testing
+}  // namespace nmt_trt

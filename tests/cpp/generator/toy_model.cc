@@ -1,0 +1,130 @@
+#include "toy_model.h"
+
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace nmt_trt::testing::toy {
+namespace {
+
+constexpr float kNever = 10000.0F;
+constexpr float kSurely = 30.0F;
+
+uint32_t bits_of(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  return bits;
+}
+
+}  // namespace
+
+float mix(float a, float b) {
+  uint32_t hash = bits_of(a) * 0x9E3779B1U + bits_of(b);
+  hash = (hash ^ (hash >> 15U)) * 0x2C1B3C6DU;
+  hash = (hash ^ (hash >> 12U)) * 0x297A2D39U;
+  hash ^= hash >> 15U;
+  return static_cast<float>(hash >> 8U);
+}
+
+Residual embed(int32_t token, int32_t position) {
+  const auto t = static_cast<float>(token);
+  const auto p = static_cast<float>(position);
+  return {mix(t, p), t, p, 0.0F};
+}
+
+// Keys and values of a layer see what the layers before made of the whole sentence so far.
+float self_key(const Residual& residual, int32_t layer, int32_t i) {
+  return mix(mix(residual.hash, residual.token), static_cast<float>(2 * (layer * kHidden + i)));
+}
+float self_value(const Residual& residual, int32_t layer, int32_t i) {
+  return mix(mix(residual.hash, residual.position), static_cast<float>(2 * (layer * kHidden + i) + 1));
+}
+
+float cross_key(int32_t source_token, int32_t layer, int32_t i) {
+  return static_cast<float>((source_token * kLayers + layer) * kHidden + i);
+}
+// The first element of each head tells the token.
+float cross_value(int32_t source_token, int32_t layer, int32_t i) {
+  return i % kHeadSize == 0 ? static_cast<float>(source_token) : -cross_key(source_token, layer, i);
+}
+
+Hidden query(const Residual& residual) {
+  Hidden asked;
+  for (size_t i = 0; i < asked.size(); ++i) asked[i] = mix(residual.hash, static_cast<float>(i));
+  return asked;
+}
+
+Residual add_self(const Residual& residual, const Hidden& attention) {
+  Residual sum = residual;
+  for (const float value : attention) sum.hash = mix(sum.hash, value);
+  return sum;
+}
+
+Residual add_cross(const Residual& residual, const Hidden& attention) {
+  Residual sum = add_self(residual, attention);
+  sum.end = attention.back();
+  return sum;
+}
+
+float logit(const Residual& residual, int32_t token) {
+  if (residual.end == static_cast<float>(kBadSource)) return std::numeric_limits<float>::quiet_NaN();
+  if (token == kPad) return -kNever;
+  if (token == kEos) return residual.position + 1 < residual.end ? -kNever : kSurely;
+  return mix(residual.hash, static_cast<float>(token)) * 0x1p-23F;
+}
+
+Prefix::Prefix(const std::vector<int32_t>& source, std::shared_ptr<const Prefix> before, int32_t token)
+    : before_(std::move(before)), length_(before_ ? before_->length_ + 1 : 1) {
+  std::vector<const Prefix*> history(static_cast<size_t>(length_));
+  const Prefix* prefix = this;
+  for (auto place = history.rbegin(); place != history.rend(); ++place) {
+    *place = prefix;
+    prefix = prefix->before_.get();
+  }
+  residual_ = embed(token, length_ - 1);
+  for (int32_t layer = 0; layer < kLayers; ++layer) {
+    const auto l = static_cast<size_t>(layer);
+    for (int32_t i = 0; i < kHidden; ++i) {
+      keys_[l][static_cast<size_t>(i)] = self_key(residual_, layer, i);
+      values_[l][static_cast<size_t>(i)] = self_value(residual_, layer, i);
+    }
+    residual_ = add_self(residual_, self_attention(history, l));
+    residual_ = add_cross(residual_, cross_attention(source, layer));
+  }
+}
+
+Hidden Prefix::self_attention(const std::vector<const Prefix*>& history, size_t layer) const {
+  const Hidden asked = query(residual_);
+  Hidden out;
+  for (size_t first = 0; first < out.size(); first += kHeadSize) {
+    Attention attention(&asked[first]);
+    for (const Prefix* prefix : history) {
+      attention.look_at(&prefix->keys_[layer][first], &prefix->values_[layer][first]);
+    }
+    attention.write(&out[first]);
+  }
+  return out;
+}
+
+Hidden Prefix::cross_attention(const std::vector<int32_t>& source, int32_t layer) const {
+  const Hidden asked = query(residual_);
+  Hidden out;
+  for (int32_t first = 0; first < kHidden; first += kHeadSize) {
+    Attention attention(&asked[static_cast<size_t>(first)]);
+    for (const int32_t token : source) {
+      const float key[] = {cross_key(token, layer, first), cross_key(token, layer, first + 1)};
+      const float value[] = {cross_value(token, layer, first), cross_value(token, layer, first + 1)};
+      attention.look_at(key, value);
+    }
+    attention.write(&out[static_cast<size_t>(first)]);
+  }
+  return out;
+}
+
+std::vector<float> Prefix::logits() const {
+  std::vector<float> row;
+  for (int32_t token = 0; token < kVocabulary; ++token) row.push_back(logit(residual_, token));
+  return row;
+}
+
+}  // namespace nmt_trt::testing::toy

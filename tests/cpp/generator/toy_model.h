@@ -1,0 +1,100 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "generator/model_shape.h"
+
+namespace nmt_trt::testing {
+
+/// A model that looks at everything and forgets nothing: each of its logits changes with any token, position,
+/// key, value and source token, and with their order. A sentence that got another's row, lost a part of its
+/// cache or was given another's history cannot have the right result.
+///
+/// The first token of a source tells after how many tokens it ends; kBadSource makes logits of NaN.
+namespace toy {
+
+inline constexpr int32_t kLayers = 2;
+inline constexpr int32_t kHeads = 2;
+inline constexpr int32_t kHeadSize = 2;
+inline constexpr int32_t kHidden = kHeads * kHeadSize;
+inline constexpr int32_t kVocabulary = 16;
+inline constexpr int32_t kPad = 0;
+inline constexpr int32_t kBos = 1;
+inline constexpr int32_t kEos = 2;
+inline constexpr int32_t kBadSource = 999;
+inline constexpr ModelShape kShape = {kLayers, kHeads, kHeadSize, kVocabulary, 160, kEos, kPad, kBos, kPad};
+
+using Hidden = std::array<float, kHidden>;
+
+/// What flows past the attentions.
+struct Residual {
+  float hash;
+  float token;
+  float position;
+  float end;  // after how many tokens
+};
+static_assert(sizeof(Residual) == sizeof(Hidden));
+
+/// A number that hardly any other two give.
+float mix(float a, float b);
+
+Residual embed(int32_t token, int32_t position);
+/// Of generated tokens and of the source, element `i` of all heads.
+float self_key(const Residual& residual, int32_t layer, int32_t i);
+float self_value(const Residual& residual, int32_t layer, int32_t i);
+float cross_key(int32_t source_token, int32_t layer, int32_t i);
+float cross_value(int32_t source_token, int32_t layer, int32_t i);
+Hidden query(const Residual& residual);
+/// The residual behind self-attention, and behind cross-attention.
+Residual add_self(const Residual& residual, const Hidden& attention);
+Residual add_cross(const Residual& residual, const Hidden& attention);
+float logit(const Residual& residual, int32_t token);
+
+/// One head's attention: a sum that depends on the order.
+class Attention {
+ public:
+  explicit Attention(const float* query) : hash_(mix(query[0], query[1])) {}
+
+  /// key, value: [kHeadSize]
+  void look_at(const float* key, const float* value) {
+    if (empty_) first_ = value[0];
+    empty_ = false;
+    for (int32_t i = 0; i < kHeadSize; ++i) hash_ = mix(mix(hash_, key[i]), value[i]);
+  }
+  /// out: [kHeadSize]
+  void write(float* out) const {
+    out[0] = hash_;
+    out[1] = first_;
+  }
+
+ private:
+  float hash_;
+  float first_ = 0;
+  bool empty_ = true;
+};
+
+/// The beginning of a translation, the start token among it: what the logits behind it must be, without rows,
+/// slots or caches.
+class Prefix {
+ public:
+  Prefix(const std::vector<int32_t>& source, std::shared_ptr<const Prefix> before, int32_t token);
+
+  std::vector<float> logits() const;
+
+ private:
+  Hidden self_attention(const std::vector<const Prefix*>& history, size_t layer) const;
+  Hidden cross_attention(const std::vector<int32_t>& source, int32_t layer) const;
+
+  std::shared_ptr<const Prefix> before_;
+  int32_t length_;
+  Hidden keys_[kLayers];
+  Hidden values_[kLayers];
+  Residual residual_;
+};
+
+}  // namespace toy
+}  // namespace nmt_trt::testing
