@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,20 +26,24 @@ from nmt_trt.engines.build_engines import (
     trtexec_flavour,
 )
 from nmt_trt.engines.flavours import FlavourName
-from nmt_trt.engines.plan_spec import ENCODER, Range, model_plans, model_shapes
+from nmt_trt.engines.plan_spec import EngineSizes, Range, model_plans, model_shapes
+from nmt_trt.engines.stored_sizes import read_engine_sizes, write_engine_sizes
 from nmt_trt.engines.trtexec import trtexec_command
 from nmt_trt.errors import UsageError
 from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.inspection import inspect_path
-from nmt_trt.model_directory import add_precision, graph_file, read_config
+from nmt_trt.model_directory import add_precision, read_config
+from nmt_trt.models.importing import is_huggingface
+from nmt_trt.runtime.precision import held_precisions
 
 _ENGINES = "Engines"
 _MIB = 1 << 20
 Checkpoint = Annotated[
     Path,
     typer.Argument(
-        metavar="CHECKPOINT.nemo",
-        help="A NeMo translation model; or, without MODEL_DIR, a model directory that is to get engines.",
+        metavar="CHECKPOINT",
+        help="A NeMo translation model (.nemo), or a Hugging Face Marian model: its directory, or its name, by which "
+        "it is downloaded. Without MODEL_DIR, a model directory that is to get engines.",
     ),
 ]
 Directory = Annotated[
@@ -50,7 +55,7 @@ PrecisionName = Annotated[
     typer.Option(
         metavar="fp32|fp16|bf16",
         help="fp16 and bf16 also write graphs of that precision, beside the fp32 ones, and build its engines.",
-        show_default="fp16 where engines are built, else fp32",
+        show_default="fp16, or bf16 if MODEL_DIR has that alone; fp32 without engines",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
@@ -81,7 +86,7 @@ class EngineFlags:
         typer.Option(
             metavar="MIN:OPT:MAX",
             help="Sentences that engines take together.",
-            show_default="1:8:64",
+            show_default="as before, at first 1:8:64",
             rich_help_panel=_ENGINES,
         ),
     ] = None
@@ -90,7 +95,7 @@ class EngineFlags:
         typer.Option(
             metavar="MIN:OPT:MAX",
             help="Tokens of a source, special ones included.",
-            show_default="1:64:256, or up to the model's positions",
+            show_default="as before, at first 1:64:256, or up to the model's positions",
             rich_help_panel=_ENGINES,
         ),
     ] = None
@@ -99,7 +104,7 @@ class EngineFlags:
         typer.Option(
             metavar="MIN:OPT:MAX",
             help="Hypotheses kept a sentence.",
-            show_default="1 to 8, tuned for the model's own",
+            show_default="as before, at first 1 to 8, tuned for the model's own",
             rich_help_panel=_ENGINES,
         ),
     ] = None
@@ -125,17 +130,18 @@ class EngineFlags:
         bool, typer.Option("--verbose", help="Show everything that TensorRT says.", rich_help_panel=_ENGINES)
     ] = False
 
-    def ranges(self) -> dict[str, Range | None]:
-        """The sizes that were asked for, as arguments of model_shapes.
+    def sizes(self) -> EngineSizes:
+        """The sizes that were asked for.
 
         Raises:
             UsageError: not a range.
         """
-        return {
+        given = {
             "batch": _range("--batch", self.batch),
             "source": _range("--source", self.source),
             "beam": _range("--beam-size", self.beam_size),
         }
+        return {name: size for name, size in given.items() if size is not None}
 
     def builder(self) -> EngineBuilder | FlavourName:
         """What builds the engines, or, with --trtexec, whose commands are to be printed.
@@ -167,31 +173,39 @@ def build(
     """Import a checkpoint and make a model directory, which every other command reads; then build its engines.
 
     The directory appears when it is complete; a failure leaves what was there before. On a machine with a GPU and
-    TensorRT, engines are kept in your own cache; without one, name the GPUs that they are for.
+    TensorRT, engines are kept in your own cache; without one, name the GPUs that they are for. Sizes of engines are
+    kept in the directory: every command takes them from then on.
 
     Example: nmt-trt build my_model.nemo my_model/
+
+    Example: nmt-trt build Helsinki-NLP/opus-mt-en-de my_model/
 
     Example: nmt-trt build my_model.nemo my_model/ --backend tensorrt-rtx --target sm_86 --target sm_89
     """
     started = time.perf_counter()
-    ranges = engines.ranges()  # what cannot be used is said before anything is made
+    given = engines.sizes()  # what cannot be used is said before anything is made
     builder = engines.builder()
-    if precision is None:
-        no_engines = isinstance(builder, EngineBuilder) and builder.flavour is None
-        precision = "fp32" if no_engines else "fp16"
+    no_engines = isinstance(builder, EngineBuilder) and builder.flavour is None
     if model_dir is None:
-        if not checkpoint.is_dir():
-            raise UsageError("give the directory to make as well: nmt-trt build CHECKPOINT.nemo MODEL_DIR")
+        if not checkpoint.is_dir() or is_huggingface(checkpoint):
+            raise UsageError("give the directory to make as well: nmt-trt build CHECKPOINT MODEL_DIR")
         model_dir = checkpoint
-        _add_missing_graphs(model_dir, precision, quiet=quiet)
+        held = held_precisions(model_dir, read_config(model_dir))
+        precision = precision or _usual_precision(held, no_engines=no_engines)
+        if precision not in held:
+            _add_graphs(model_dir, precision, quiet=quiet)
     else:
+        precision = precision or _usual_precision([], no_engines=no_engines)
         with working(f"building {model_dir}", quiet=quiet):
             built = build_model(checkpoint, model_dir, overwrite=force, precision=precision)
         for note in built.notes:
             notice(f"note: {note}", quiet=quiet)
-    shapes = model_shapes(read_config(model_dir), **ranges)
+    config = read_config(model_dir)
+    kept = read_engine_sizes(model_dir, config)
+    sizes = {**kept, **given}
+    shapes = model_shapes(config, **sizes)
     if not isinstance(builder, EngineBuilder):
-        for spec in model_plans(read_config(model_dir), precision, shapes):
+        for spec in model_plans(config, precision, shapes):
             print(trtexec_command(model_dir, spec, builder, workspace_bytes=engines.workspace_bytes))
         return
     with engine_log(shown=engines.verbose), EngineProgress(quiet=quiet or engines.verbose) as progress:
@@ -204,6 +218,8 @@ def build(
             started=progress.started,
             progress=progress.step,
         )
+    if sizes != kept:
+        write_engine_sizes(model_dir, sizes)
     if not quiet:
         facts = {**model_facts(inspect_path(model_dir)), "engines": builder.remark}
         print(aligned({**facts, "time": f"{time.perf_counter() - started:.1f} s"}))
@@ -211,12 +227,18 @@ def build(
         print(f"\ntranslate with: nmt-trt translate {model_dir} < input.txt > output.txt")
 
 
-def _add_missing_graphs(model_dir: Path, precision: str, *, quiet: bool) -> None:
+def _usual_precision(held: Sequence[str], *, no_engines: bool) -> str:
+    """The fastest that a directory holds, as every command takes it; fp16, once engines are built, if that is fp32."""
+    if no_engines:
+        return "fp32"
+    return next((name for name in held if name != "fp32"), "fp16")
+
+
+def _add_graphs(model_dir: Path, precision: str, *, quiet: bool) -> None:
     if precision not in PRECISIONS:
         raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}; given {precision!r}")
-    if not (model_dir / graph_file(ENCODER, PRECISIONS[precision])).is_file():
-        with working(f"exporting {precision} graphs to {model_dir}", quiet=quiet):
-            add_precision(model_dir, PRECISIONS[precision])
+    with working(f"exporting {precision} graphs to {model_dir}", quiet=quiet):
+        add_precision(model_dir, PRECISIONS[precision])
 
 
 def _range(option: str, text: str | None) -> Range | None:

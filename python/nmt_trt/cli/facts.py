@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from nmt_trt.inspection import Inspection
 from nmt_trt.models.config import StackConfig, TextConfig, TokenizerConfig, TransformerConfig
+from nmt_trt.models.importing import FORMAT_VERSIONS
 
 
 def model_facts(found: Inspection) -> dict[str, str]:
@@ -24,8 +25,14 @@ def model_facts(found: Inspection) -> dict[str, str]:
         "search defaults": _search_defaults(config),
     }
     facts |= _text_facts(config.text)
+    if found.engine_shapes is not None:
+        facts["engine sizes"] = str(found.engine_shapes)
     if config.provenance is not None:
-        version = f", NeMo {config.provenance.version}" if config.provenance.version else ""
+        version = (
+            f", {FORMAT_VERSIONS[config.provenance.format]} {config.provenance.version}"
+            if config.provenance.version
+            else ""
+        )
         facts["made from"] = f"{config.provenance.file}{version}, sha256 {config.provenance.sha256}"
     facts["size"] = f"{sum(found.files.values()):,} bytes in {len(found.files)} files"
     facts |= {f"note {number}": note for number, note in enumerate(found.notes, start=1)}
@@ -41,9 +48,10 @@ def aligned(facts: Mapping[str, str]) -> str:
 def _stack(stack: StackConfig) -> str:
     norm = "pre-norm" if stack.pre_norm else "post-norm"
     positions = "learned" if stack.learned_positions else "sinusoidal"
+    embedding = ", scaled embeddings" if stack.scale_embeddings else ""
     return (
         f"{stack.num_layers} layers, hidden {stack.hidden_size}, inner {stack.inner_size}, {stack.num_heads} heads, "
-        f"{stack.activation}, {norm}{' with final norm' if stack.final_norm else ''}, {positions} positions"
+        f"{stack.activation}, {norm}{' with final norm' if stack.final_norm else ''}, {positions} positions{embedding}"
     )
 
 
@@ -66,7 +74,8 @@ def _sharing(config: TransformerConfig) -> str:
 def _source_tokens(config: TransformerConfig) -> str:
     tokens = config.source_tokens
     prepended = f"prepended {', '.join(map(str, tokens.prepend))}, " if tokens.prepend else ""
-    return f"{prepended}bos {tokens.bos}, eos {tokens.eos}, pad {tokens.pad}"
+    bos = "" if tokens.bos is None else f"bos {tokens.bos}, "
+    return f"{prepended}{bos}eos {tokens.eos}, pad {tokens.pad}"
 
 
 def _target_tokens(config: TransformerConfig) -> str:

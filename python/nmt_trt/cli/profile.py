@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -13,22 +14,30 @@ from rich.table import Table
 from nmt_trt.cli.engine_progress import EngineProgress
 from nmt_trt.cli.options import ModelDirectory
 from nmt_trt.demo import demo_directory
-from nmt_trt.engines.build_engines import BuilderName, choose_builder
+from nmt_trt.engines.build_engines import choose_builder
+from nmt_trt.engines.flavours import FlavourName
 from nmt_trt.engines.layer_profile import LayerTime, profile_plan, run_shapes
 from nmt_trt.engines.plan_cache import PlanCache
 from nmt_trt.engines.plan_spec import ENCODER, PlanSpec, model_plans, model_shapes
+from nmt_trt.engines.stored_sizes import read_engine_sizes
 from nmt_trt.errors import EngineError, UsageError
 from nmt_trt.model_directory import read_config
+from nmt_trt.runtime.engine_options import PrecisionName
+from nmt_trt.runtime.precision import gpu_precision
 
 Graph = Annotated[
     str, typer.Option(metavar="encoder|decoder|decoder_N", help="decoder: all the segments that a step runs.")
 ]
-PrecisionName = Annotated[str, typer.Option(metavar="fp32|fp16|bf16", help="Of the graphs.")]
-Batch = Annotated[int, typer.Option(min=1, help="Sentences.")]
-Source = Annotated[int, typer.Option(min=1, help="Tokens of each source.")]
+Precision = Annotated[
+    PrecisionName, typer.Option(help="Of the graphs; auto takes the fastest that MODEL_DIR holds, as translate does.")
+]
+Batch = Annotated[int | None, typer.Option(min=1, help="Sentences.", show_default="what they are tuned for: 8")]
+Source = Annotated[
+    int | None, typer.Option(min=1, help="Tokens of each source.", show_default="what they are tuned for: 64")
+]
 BeamSize = Annotated[int | None, typer.Option(min=1, help="Hypotheses a sentence.", show_default="the model's")]
 Runs = Annotated[int, typer.Option(min=1, help="Runs to time.")]
-Backend = Annotated[BuilderName, typer.Option(help="What runs the model; auto takes what works here.")]
+Backend = Annotated[Literal["auto", FlavourName], typer.Option(help="What runs the model; auto takes what works here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 
@@ -36,9 +45,9 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stder
 def profile(
     model_dir: ModelDirectory = None,
     graph: Graph = "decoder",
-    precision: PrecisionName = "fp32",
-    batch: Batch = 8,
-    source: Source = 64,
+    precision: Precision = "auto",
+    batch: Batch = None,
+    source: Source = None,
     beam_size: BeamSize = None,
     runs: Runs = 20,
     backend: Backend = "auto",
@@ -47,10 +56,11 @@ def profile(
 ) -> None:
     """Show the time of every layer of a model's TensorRT engines, the slowest first. Needs a GPU.
 
-    Engines are taken from your cache, and built if they are not there. The decoder's attention and search run between
-    its engines and are not shown.
+    Engines are taken from your cache, and built if they are not there, for the sizes that `nmt-trt build` was given.
+    They run the kernels that translation runs. The decoder's attention and search run between its engines and are not
+    shown.
 
-    Example: nmt-trt profile my_model/ --graph decoder --precision fp16 --batch 32
+    Example: nmt-trt profile my_model/ --graph decoder --batch 32
     """
     builder = choose_builder(backend)
     if builder.flavour is None or builder.gpu is None:
@@ -58,17 +68,25 @@ def profile(
     flavour = builder.flavour
     directory = model_dir or demo_directory()
     config = read_config(directory)
-    sizes = {"B": batch, "S": source, "R": batch * (beam_size or config.generation.beam_size)}
-    specs = _chosen(graph, model_plans(config, precision, model_shapes(config)))
+    taken = gpu_precision(precision, directory, config)
+    accepted = model_shapes(config, **read_engine_sizes(directory, config))
+    batch = batch or accepted.batch.opt
+    sizes = {
+        "B": batch,
+        "S": source or accepted.source.opt,
+        "R": batch * (beam_size or config.generation.beam_size),
+    }
+    specs = _chosen(graph, model_plans(config, taken, accepted))
     shapes = {spec: run_shapes(directory, spec, sizes) for spec in specs}
     times: dict[str, list[LayerTime]] = {}
     with EngineProgress(quiet=quiet) as progress:
         cache = PlanCache(directory, flavour, builder.gpu, progress=progress.step)
+        kernels = _content(cache.runtime_cache_path)
         for number, spec in enumerate(specs, start=1):
             progress.started(spec, number, len(specs))
-            times[spec.graph] = profile_plan(cache.get(spec), flavour, shapes[spec], runs=runs)
+            times[spec.graph] = profile_plan(cache.get(spec), flavour, shapes[spec], runs=runs, kernels=kernels)
     if as_json:
-        _print_json(builder.remark, precision, sizes, times)
+        _print_json(builder.remark, taken, sizes, times)
     else:
         _print_table(times)
 
@@ -81,6 +99,10 @@ def _chosen(graph: str, specs: list[PlanSpec]) -> list[PlanSpec]:
         names = ", ".join(["decoder", *(spec.graph for spec in specs)])
         raise UsageError(f"--graph must be one of {names}; given {graph!r}")
     return chosen
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _print_json(engine: str, precision: str, sizes: dict[str, int], times: dict[str, list[LayerTime]]) -> None:

@@ -13,6 +13,7 @@ from nmt_trt.engines.plan_cache import PlanCache
 from nmt_trt.engines.plan_record import PlanRecord
 from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, model_plans, model_shapes
 from nmt_trt.engines.progress import Progress
+from nmt_trt.engines.stored_sizes import read_engine_sizes
 from nmt_trt.errors import EngineError, UsageError
 from nmt_trt.gpu import Gpu, find_gpus
 from nmt_trt.model_directory import read_config
@@ -103,7 +104,7 @@ def build_engines(
         directory: the model directory.
         builder: what choose_builder chose.
         precision: fp32, fp16 or bf16; the directory must have its graphs.
-        shapes: the sizes that they are to accept; None takes the model's defaults (see model_shapes).
+        shapes: the sizes that they are to accept; None takes the directory's (see read_engine_sizes and model_shapes).
         workspace_bytes: see build_plan.
         started, progress: are told how far it is.
 
@@ -114,7 +115,8 @@ def build_engines(
         EngineError: the cache cannot be used.
     """
     config = read_config(directory)
-    specs = model_plans(config, precision, shapes or model_shapes(config))
+    shapes = shapes or model_shapes(config, **read_engine_sizes(directory, config))
+    specs = model_plans(config, precision, shapes)
     if builder.flavour is None:
         return EngineReport((), None)
     if builder.gpu is None:

@@ -1,4 +1,7 @@
-"""Plans inside a model directory, built ahead of time for a kind of GPU: engines/<flavour>-<version>-<target>/."""
+"""Plans inside a model directory, built ahead of time for a kind of GPU.
+
+They lie in engines/<flavour>-<version>-<target>-<precision>/, with a manifest.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from nmt_trt.engines.plan_cache import architecture
 from nmt_trt.engines.plan_record import PlanRecord, plan_origin
 from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec
 from nmt_trt.engines.progress import Progress
+from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.gpu import Gpu
 
 ENGINES_FOLDER = "engines"
@@ -51,7 +55,8 @@ def build_directory_plans(
 
     Args:
         directory, flavour, target, workspace_bytes, progress: see build_plan.
-        specs: what to build, all for the same sizes. They replace what the folder held.
+        specs: what to build, all of one precision and for the same sizes. They replace those that were there of this
+            precision.
         started: is told of each plan before it is built.
 
     Raises:
@@ -59,7 +64,7 @@ def build_directory_plans(
         OSError: the directory cannot be written.
     """
     hashes, records = FileHashes(), []
-    with replacing_folder(_folder(directory, flavour.name, flavour.version, target)) as folder:
+    with replacing_folder(_folder(directory, flavour.name, flavour.version, target, specs[0].precision)) as folder:
         for spec in specs:
             if started is not None:
                 started(spec)
@@ -75,10 +80,23 @@ def build_directory_plans(
 
 
 class DirectoryPlans:
-    """Plans in a model directory that suit a library and a GPU. They are native code: only for trusted directories."""
+    """Plans in a model directory that suit a library, a GPU and a precision.
+
+    They are native code: only for trusted directories.
+
+    Attributes:
+        target: the architecture that they were built for, or would be.
+    """
 
     def __init__(
-        self, directory: Path, flavour: str, version: str, gpu: Gpu, *, memory_of_hashes: Path | None = None
+        self,
+        directory: Path,
+        flavour: str,
+        version: str,
+        gpu: Gpu,
+        precision: str,
+        *,
+        memory_of_hashes: Path | None = None,
     ) -> None:
         """Read what is there; what does not suit is left alone, saying why.
 
@@ -86,12 +104,15 @@ class DirectoryPlans:
             directory: the model directory.
             flavour, version: of the library that is to run the plans: "tensorrt-rtx", "1.4.0".
             gpu: the GPU that is to.
+            precision: fp32, fp16 or bf16.
             memory_of_hashes: see FileHashes.
         """
         self._directory = directory
         self._hashes = FileHashes(memory_of_hashes)
         self._flavour = flavour
-        self._folder, self._manifest = self._choose(version, architecture(gpu))
+        self._version = version
+        self._precision = precision
+        self.target, self._manifest = self._choose(architecture(gpu))
 
     @property
     def shapes(self) -> EngineShapes | None:
@@ -109,26 +130,42 @@ class DirectoryPlans:
                 return self._read(spec, record)
         return None
 
-    def _choose(self, version: str, wanted: str) -> tuple[Path, Manifest | None]:
-        for target in (wanted, *_ALSO_RUNS.get(wanted, ())):
-            folder = _folder(self._directory, self._flavour, version, target)
+    def _choose(self, wanted: str) -> tuple[str, Manifest | None]:
+        targets = (wanted, *_ALSO_RUNS.get(wanted, ()))
+        for target in targets:
+            folder = self._folder(target, self._precision)
             if folder.is_dir():
-                return folder, _read_manifest(folder)
-        others = sorted(path.name for path in (self._directory / ENGINES_FOLDER).glob("*/"))
-        if others:
-            _log.warning(
-                "%s: no engines for %s %s and %s; ignored: %s",
-                self._directory,
-                self._flavour,
-                version,
-                wanted,
-                ", ".join(others),
-            )
-        return self._directory, None
+                return target, read_manifest(folder)
+        self._tell_what_there_is(targets)
+        return wanted, None
+
+    def _tell_what_there_is(self, targets: Sequence[str]) -> None:
+        missing = (
+            f"{self._directory}: no {self._precision} engines for {self._flavour} {self._version} and {targets[0]}"
+        )
+        for target in targets:
+            others = [name for name in PRECISIONS if self._folder(target, name).is_dir()]
+            if others:
+                command = engines_command(self._directory, target, self._precision)
+                _log.warning(
+                    "%s, only %s; make them with: %s, or load the model with precision='%s' (--precision %s)",
+                    missing,
+                    ", ".join(others),
+                    command,
+                    others[-1],
+                    others[-1],
+                )
+                return
+        strangers = sorted(path.name for path in (self._directory / ENGINES_FOLDER).glob("*/"))
+        if strangers:
+            _log.warning("%s; ignored: %s", missing, ", ".join(strangers))
+
+    def _folder(self, target: str, precision: str) -> Path:
+        return _folder(self._directory, self._flavour, self._version, target, precision)
 
     def _read(self, spec: PlanSpec, record: PlanRecord) -> bytes | None:
         made = record.origin
-        path = self._folder / _plan_file(spec)
+        path = self._folder(self.target, self._precision) / _plan_file(spec)
         here = plan_origin(
             self._directory,
             spec,
@@ -151,15 +188,21 @@ class DirectoryPlans:
         return plan
 
 
-def _folder(directory: Path, flavour: str, version: str, target: str) -> Path:
-    return directory / ENGINES_FOLDER / f"{flavour}-{version}-{target}"
+def engines_command(directory: Path, target: str, precision: str) -> str:
+    """The command that builds these engines into a model directory."""
+    return f"nmt-trt build {directory} --target {target} --precision {precision}"
+
+
+def _folder(directory: Path, flavour: str, version: str, target: str, precision: str) -> Path:
+    return directory / ENGINES_FOLDER / f"{flavour}-{version}-{target}-{precision}"
 
 
 def _plan_file(spec: PlanSpec) -> str:
     return f"{spec.key()}.plan"
 
 
-def _read_manifest(folder: Path) -> Manifest | None:
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder of engines; None, with a warning, where it cannot be read."""
     try:
         return Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
     except (OSError, ValidationError) as error:

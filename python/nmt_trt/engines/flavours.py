@@ -66,6 +66,11 @@ class Flavour:
         return self.name == "tensorrt-rtx"
 
     @property
+    def compiles_where_it_runs(self) -> bool:
+        """RTX compiles kernels when a plan runs, as its runtime configuration says; a cache keeps them."""
+        return self.name == "tensorrt-rtx"
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """GPU architectures for which plans can be made on any machine: "sm_86"; none for "tensorrt"."""
         members = getattr(self.module, "ComputeCapability", None)

@@ -25,10 +25,16 @@ def graph_path(directory: Path, spec: PlanSpec) -> Path:
     path = directory / graph_file(spec.graph, PRECISIONS[spec.precision])
     if not path.is_file():
         raise ModelDirectoryError(
-            f"{path}: no such graph in this directory; make it with: "
-            f"nmt-trt build CHECKPOINT.nemo {directory} --force --precision {spec.precision}"
+            f"{path}: no such graph in this directory; make it with: {graphs_command(directory, spec.precision)}"
         )
     return path
+
+
+def graphs_command(directory: Path, precision: str) -> str:
+    """The command that gives a model directory the graphs of a precision."""
+    if precision == "fp32":  # only the checkpoint has what they are made of
+        return f"nmt-trt build CHECKPOINT {directory} --force"
+    return f"nmt-trt build {directory} --precision {precision}"
 
 
 def read_graph(path: Path) -> onnx.ModelProto:

@@ -13,6 +13,7 @@ from nmt_trt.engines.device_memory import Device
 from nmt_trt.engines.flavours import Flavour
 from nmt_trt.engines.graph_inputs import Shape, graph_path, open_inputs, read_graph
 from nmt_trt.engines.plan_spec import PlanSpec, Range
+from nmt_trt.engines.run_context import make_context
 from nmt_trt.engines.tensorrt_log import forget_errors, said_errors
 from nmt_trt.errors import EngineError, UsageError
 
@@ -51,14 +52,17 @@ def run_shapes(directory: Path, spec: PlanSpec, sizes: Mapping[str, int]) -> dic
     return {name: usual for name, (_, usual, _) in inputs.items()}
 
 
-def profile_plan(plan: bytes, flavour: Flavour, shapes: Mapping[str, Shape], *, runs: int) -> list[LayerTime]:
-    """Run a plan on zeros and time its layers, the slowest first.
+def profile_plan(
+    plan: bytes, flavour: Flavour, shapes: Mapping[str, Shape], *, runs: int, kernels: bytes = b""
+) -> list[LayerTime]:
+    """Run a plan on zeros, with the kernels that the generator runs, and time its layers, the slowest first.
 
     Args:
         plan: a plan for this machine's GPU.
         flavour: what built it.
         shapes: of its inputs (see run_shapes).
         runs: how many runs to time, after a few that are not.
+        kernels: the runtime cache that the generator left; what it lacks is compiled.
 
     Raises:
         CudaError: no GPU, or a run failed.
@@ -72,7 +76,7 @@ def profile_plan(plan: bytes, flavour: Flavour, shapes: Mapping[str, Shape], *, 
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise EngineError(f"{flavour.title} refuses the plan: {said_errors()}")
-        context = engine.create_execution_context()
+        context, configuration = make_context(engine, flavour, kernels)
         if context is None:
             raise EngineError(f"{flavour.title} cannot run the plan: {said_errors()}")
         if not hasattr(context, "profiler"):
@@ -86,7 +90,7 @@ def profile_plan(plan: bytes, flavour: Flavour, shapes: Mapping[str, Shape], *, 
         context.profiler = profiler
         for _ in range(runs):
             _run(context, device, flavour)
-        del context, engine, runtime  # before the memory that they use
+        del context, configuration, engine, runtime  # before the memory that they use
     if not profiler.times:
         raise EngineError(f"{flavour.title} reported no layer times")
     return _summary(profiler.times)

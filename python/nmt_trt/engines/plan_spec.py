@@ -59,6 +59,10 @@ class Range:
         return f"{self.min}:{self.opt}:{self.max}"
 
 
+EngineSizes = dict[str, Range]
+"""Some of the fields of EngineShapes, by name."""
+
+
 @dataclass(frozen=True)
 class EngineShapes:
     """Sizes that a model's engines accept.
@@ -72,6 +76,14 @@ class EngineShapes:
     batch: Range = Range(1, 8, 64)
     source: Range = Range(1, 64, 256)
     beam: Range = Range(1, 4, 8)
+
+    @property
+    def sizes(self) -> EngineSizes:
+        """All of them by name."""
+        return {"batch": self.batch, "source": self.source, "beam": self.beam}
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {size}" for name, size in self.sizes.items())
 
     @property
     def sentences(self) -> Range:

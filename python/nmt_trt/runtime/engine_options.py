@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, get_args
+from typing import Literal, TypedDict, Unpack, get_args
 
-from nmt_trt.engines.plan_spec import EngineShapes, Range, model_shapes
+from nmt_trt.engines.plan_spec import EngineSizes, Range
 from nmt_trt.errors import UsageError
-from nmt_trt.models.config import TransformerConfig
 
 PrecisionName = Literal["auto", "fp32", "fp16", "bf16"]
 _SIZES = ("batch", "source", "beam")
@@ -33,11 +32,11 @@ class EngineOptions:
     Attributes:
         precision: fp32, fp16 or bf16, which the model directory must hold; "auto" takes the fastest that it holds.
         batch: sentences searched together that engines are made for, "min:opt:max", or one number for all three; by
-            default those of trusted engines in the directory, else 1:8:64.
-        source: the same for the tokens of a source, special ones included; by default 1:64:256, or as many as the
-            model has positions.
-        beam: the same for the beam size; by default up to 8, or the model's own if that is more. A larger beam takes
-            smaller batches.
+            default those of trusted engines in the directory, else what `nmt-trt build` was given, else 1:8:64.
+        source: the same for the tokens of a source, special ones included; the last resort is 1:64:256, or as many as
+            the model has positions.
+        beam: the same for the beam size; the last resort is up to 8, or the model's own if that is more. A larger beam
+            takes smaller batches.
         trust_engines: also take engines that lie in the model directory. They are native code: say so only of a
             directory whose origin you trust.
         memory_limit: most bytes of GPU memory to use; None for no limit.
@@ -63,14 +62,11 @@ class EngineOptions:
         for name in _SIZES:
             object.__setattr__(self, name, _range(name, getattr(self, name)))
 
-    def shapes(self, config: TransformerConfig, usual: EngineShapes | None) -> EngineShapes:
-        """What engines are to take: what was asked for, else what `usual` ones take, else the model's defaults.
-
-        Raises:
-            UsageError: sources longer than the model has positions, or beams larger than there are.
-        """
-        sizes: dict[str, Any] = {name: getattr(self, name) or getattr(usual, name, None) for name in _SIZES}
-        return model_shapes(config, **sizes)
+    @property
+    def sizes(self) -> EngineSizes:
+        """The sizes that were asked for."""
+        given = {name: getattr(self, name) for name in _SIZES}
+        return {name: size for name, size in given.items() if size is not None}
 
 
 def make_engine_options(**given: Unpack[EngineKeywords]) -> EngineOptions:

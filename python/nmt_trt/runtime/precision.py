@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nmt_trt.engines.plan_spec import model_plans, model_shapes
+from nmt_trt.engines.graph_inputs import graphs_command
+from nmt_trt.engines.plan_spec import ENCODER
 from nmt_trt.errors import BackendError, EngineError, ModelDirectoryError
 from nmt_trt.export.graph import PRECISIONS
+from nmt_trt.export.segments import segment_names
 from nmt_trt.model_directory import graph_file
 from nmt_trt.models.config import TransformerConfig
 
 _FASTEST_FIRST = ("fp16", "bf16", "fp32")
+
+
+def held_precisions(directory: Path, config: TransformerConfig) -> list[str]:
+    """The precisions of which a model directory has every graph that TensorRT runs, the fastest first."""
+    return [name for name in _FASTEST_FIRST if _holds(directory, config, name)]
 
 
 def gpu_precision(wanted: str, directory: Path, config: TransformerConfig) -> str:
@@ -20,15 +27,15 @@ def gpu_precision(wanted: str, directory: Path, config: TransformerConfig) -> st
         EngineError: the directory has no graphs for TensorRT at all.
         ModelDirectoryError: the directory does not hold the precision that was asked for.
     """
-    held = [name for name in _FASTEST_FIRST if _holds(directory, config, name)]
-    again = f"nmt-trt build CHECKPOINT.nemo {directory} --force"
+    held = held_precisions(directory, config)
     if not held:
-        raise EngineError(f"{directory}: no graphs for TensorRT; mend it with: {again}")
+        raise EngineError(f"{directory}: no graphs for TensorRT; mend it with: {graphs_command(directory, 'fp32')}")
     if wanted == "auto":
         return held[0]
     if wanted not in held:
         raise ModelDirectoryError(
-            f"{directory}: no {wanted} graphs, only {', '.join(held)}; make them with: {again} --precision {wanted}"
+            f"{directory}: no {wanted} graphs, only {', '.join(held)}; "
+            f"make them with: {graphs_command(directory, wanted)}"
         )
     return wanted
 
@@ -44,5 +51,5 @@ def check_cpu_precision(wanted: str) -> None:
 
 
 def _holds(directory: Path, config: TransformerConfig, name: str) -> bool:
-    plans = model_plans(config, name, model_shapes(config))
-    return all((directory / graph_file(plan.graph, PRECISIONS[name])).is_file() for plan in plans)
+    graphs = (ENCODER, *segment_names(config))
+    return all((directory / graph_file(graph, PRECISIONS[name])).is_file() for graph in graphs)

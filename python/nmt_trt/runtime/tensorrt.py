@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import get_args
 
 from nmt_trt import _core
-from nmt_trt.engines.directory_plans import DirectoryPlans
+from nmt_trt.engines.directory_plans import DirectoryPlans, engines_command
 from nmt_trt.engines.flavours import FlavourName, load_flavour
 from nmt_trt.engines.library import find_library, find_shims
 from nmt_trt.engines.plan_cache import PlanCache, open_plan_folder
+from nmt_trt.engines.plan_spec import EngineShapes, model_shapes
+from nmt_trt.engines.stored_sizes import read_engine_sizes
 from nmt_trt.engines.tensorrt_log import TENSORRT_LOG
 from nmt_trt.errors import BackendError, EngineError
 from nmt_trt.gpu import Gpu, find_gpus
@@ -94,11 +96,11 @@ def _open(
     reason: str,
 ) -> TensorRTBackend:
     library = open_library(flavour, options.tensorrt_library)
-    trusted = _trusted_plans(directory, flavour, library, gpu) if options.trust_engines else None
+    trusted = _trusted_plans(directory, flavour, library, gpu, precision) if options.trust_engines else None
     cache, no_cache = _plan_cache(directory, flavour, library, gpu)
     if cache is None and (trusted is None or trusted.shapes is None):
         raise EngineError(no_cache)
-    shapes = options.shapes(config, None if trusted is None else trusted.shapes)
+    shapes = _shapes(directory, config, options, trusted)
     places: list[Plans] = [place for place in (trusted, cache) if place is not None]
     return TensorRTBackend(
         config,
@@ -106,13 +108,32 @@ def _open(
         PlanSource(precision, shapes, places),
         RuntimeCache(cache.runtime_cache_path) if cache is not None else None,
         memory_limit=options.memory_limit,
+        build_command=_build_command(directory, trusted, precision),
         description=f"{flavour} {library.version} on {gpu.name}, {precision} ({reason})",
     )
 
 
-def _trusted_plans(directory: Path, flavour: FlavourName, library: _core.EngineLibrary, gpu: Gpu) -> DirectoryPlans:
+def _shapes(
+    directory: Path, config: TransformerConfig, options: EngineOptions, trusted: DirectoryPlans | None
+) -> EngineShapes:
+    """What engines are to take: what was asked for, else trusted ones take, else `nmt-trt build` was given."""
+    sizes = read_engine_sizes(directory, config)
+    if trusted is not None and trusted.shapes is not None:
+        sizes = trusted.shapes.sizes
+    return model_shapes(config, **{**sizes, **options.sizes})
+
+
+def _build_command(directory: Path, trusted: DirectoryPlans | None, precision: str) -> str:
+    if trusted is not None and trusted.shapes is not None:
+        return engines_command(directory, trusted.target, precision)
+    return f"nmt-trt build {directory}"
+
+
+def _trusted_plans(
+    directory: Path, flavour: FlavourName, library: _core.EngineLibrary, gpu: Gpu, precision: str
+) -> DirectoryPlans:
     hashes = open_plan_folder() / "file-hashes.json"
-    return DirectoryPlans(directory, flavour, library.version, gpu, memory_of_hashes=hashes)
+    return DirectoryPlans(directory, flavour, library.version, gpu, precision, memory_of_hashes=hashes)
 
 
 def _plan_cache(

@@ -14,9 +14,12 @@ from importing.nemo_archives import write_random_nemo
 from nmt_trt.cli.app import app
 from nmt_trt.engines.directory_plans import DirectoryPlans
 from nmt_trt.engines.flavours import Flavour
-from nmt_trt.engines.plan_spec import PlanSpec, model_plans, model_shapes
-from nmt_trt.errors import EngineError
-from nmt_trt.model_directory import read_config
+from nmt_trt.engines.plan_spec import PlanSpec, Range, model_plans, model_shapes
+from nmt_trt.engines.stored_sizes import read_engine_sizes
+from nmt_trt.errors import EngineBuildError, EngineError
+from nmt_trt.model_directory import read_config, write_model_directory
+from nmt_trt.runtime.precision import gpu_precision
+from random_models import random_config, random_weights
 
 pytestmark = pytest.mark.usefixtures("rtx", "plan_folder")
 Build = Callable[..., Result]
@@ -92,9 +95,9 @@ def test_engines_ahead_of_time(build: Build, archive: Path, tmp_path: Path, rtx:
     targets = ("--target", "sm_86", "--target", "sm_120")
     result = build(archive, model, "--backend", "tensorrt-rtx", *targets, *SMALL)
     assert (result.exit_code, result.stderr) == (0, "")
-    names = {f"tensorrt-rtx-{rtx.version}-{target}" for target in ("sm_86", "sm_120")}
+    names = {f"tensorrt-rtx-{rtx.version}-{target}-fp16" for target in ("sm_86", "sm_120")}
     assert {path.name for path in (model / "engines").iterdir()} == names
-    found = DirectoryPlans(model, "tensorrt-rtx", rtx.version, GPU)
+    found = DirectoryPlans(model, "tensorrt-rtx", rtx.version, GPU, "fp16")
     assert found.shapes is not None
     for spec in model_plans(read_config(model), "fp16", found.shapes):
         assert found.get(spec)
@@ -153,7 +156,7 @@ def test_a_model_that_a_size_does_not_suit(build: Build, model: Path) -> None:
 def test_engines_for_a_model_that_is_there(build: Build, model: Path, rtx: Flavour) -> None:
     before = (model / "config.json").stat().st_mtime_ns
     assert build(model, "--target", "sm_89", *SMALL).exit_code == 0
-    assert (model / "engines" / f"tensorrt-rtx-{rtx.version}-sm_89" / "manifest.json").is_file()
+    assert (model / "engines" / f"tensorrt-rtx-{rtx.version}-sm_89-fp16" / "manifest.json").is_file()
     assert (model / "config.json").stat().st_mtime_ns == before
 
 
@@ -182,6 +185,75 @@ def test_engines_that_fail_leave_a_complete_model(build: Build, model: Path) -> 
     assert result.stderr.count("\n") == 1
     assert list((model / "engines").iterdir()) == []
     read_config(model)
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_sizes_are_kept_for_every_later_command(build: Build, model: Path, builds: list[PlanSpec]) -> None:
+    config = read_config(model)
+    assert build(model, "--backend", "tensorrt-rtx", "--source", "1:8:16").exit_code == 0
+    assert build(model, "--backend", "tensorrt-rtx", "--precision", "fp32", "--batch", "1:2:4").exit_code == 0
+    both = {"source": Range(1, 8, 16), "batch": Range(1, 2, 4)}
+    assert read_engine_sizes(model, config) == both
+    assert builds[-1] == model_plans(config, "fp32", model_shapes(config, **both))[-1]
+
+    result = build(model, "--backend", "tensorrt-rtx", "--precision", "bf16")
+    assert "engine sizes     batch 1:2:4, source 1:8:16, beam " in result.stdout
+    assert builds[-1] == model_plans(config, "bf16", model_shapes(config, **both))[-1]
+    assert read_engine_sizes(model, config) == both
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_sizes_are_kept_where_no_engines_are_built(build: Build, archive: Path, tmp_path: Path) -> None:
+    assert build(archive, tmp_path / "model", "--source", "1:8:16").exit_code == 0
+    config = read_config(tmp_path / "model")
+    assert read_engine_sizes(tmp_path / "model", config) == {"source": Range(1, 8, 16)}
+    assert build(archive, tmp_path / "model", "--force").exit_code == 0
+    assert read_engine_sizes(tmp_path / "model", config) == {}
+
+
+@pytest.mark.usefixtures("one_gpu", "builds")
+@pytest.mark.parametrize("failing", ["--trtexec", "a plan that cannot be built"])
+def test_sizes_without_engines_are_not_kept(
+    build: Build, model: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    assert build(model, "--backend", "tensorrt-rtx", "--batch", 8).exit_code == 0
+    before = (model / "engine_sizes.json").read_bytes()
+    if failing == "--trtexec":
+        assert "fp16-b16.16.16" in build(model, "--trtexec", "--batch", 16).stdout
+    else:
+
+        def fail(*_: object, **__: object) -> None:
+            raise EngineBuildError("out of memory")
+
+        monkeypatch.setattr("nmt_trt.engines.plan_cache.build_plan", fail)
+        assert build(model, "--backend", "tensorrt-rtx", "--batch", 16).exit_code == 1
+    assert (model / "engine_sizes.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("one_gpu")
+@pytest.mark.parametrize(("held", "taken"), [([], "fp16"), (["bf16"], "bf16"), (["bf16", "fp16"], "fp16")])
+def test_the_precision_is_the_fastest_that_is_there(
+    build: Build, model: Path, builds: list[PlanSpec], held: list[str], taken: str
+) -> None:
+    for precision in held:
+        assert build(model, "--backend", "onnxruntime", "--precision", precision).exit_code == 0
+    assert build(model, "--backend", "tensorrt-rtx").exit_code == 0
+    assert {spec.precision for spec in builds} == {taken}
+    assert gpu_precision("auto", model, read_config(model)) == taken
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_weights_that_do_not_fit_fp16(build: Build, tmp_path: Path, builds: list[PlanSpec]) -> None:
+    model, config = tmp_path / "model", random_config(0)
+    weights = random_weights(config, 0)
+    weights["encoder.embedding.token.weight"][5, 0] = 70000.0
+    write_model_directory(model, config, weights, {})
+    result = build(model, "--backend", "tensorrt-rtx")
+    assert (result.exit_code, builds) == (1, [])
+    assert "values up to 70000 do not fit float16; build with --precision bf16" in result.stderr
+    assert build(model, "--backend", "tensorrt-rtx", "--precision", "bf16").exit_code == 0
+    assert build(model, "--backend", "tensorrt-rtx").exit_code == 0
+    assert {spec.precision for spec in builds} == {"bf16"}
 
 
 def test_trtexec_prints_commands_and_nothing_else(build: Build, model: Path) -> None:

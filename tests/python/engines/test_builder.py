@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx
 import pytest
@@ -22,8 +22,10 @@ from nmt_trt.errors import EngineBuildError, ModelDirectoryError, UsageError
 from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.gpu import find_gpus
 from nmt_trt.model_directory import add_precision, export_graphs, read_config
+from nmt_trt.models.config import StackConfig
 from random_models import random_config, write_random_model
 
+ACTIVATIONS: tuple[Literal["relu", "gelu", "swish"], ...] = ("relu", "gelu", "swish")
 SEEDS = (0, 1, 2, 3, 11)
 """Random models that have every architecture option between them."""
 SMALL = EngineShapes(Range(1, 2, 4), Range(1, 8, 16), Range(1, 2, 4))
@@ -32,8 +34,9 @@ SMALL = EngineShapes(Range(1, 2, 4), Range(1, 8, 16), Range(1, 2, 4))
 def test_the_seeds_cover_every_architecture_option() -> None:
     configs = [random_config(seed) for seed in SEEDS]
     for side in ("encoder", "decoder"):
-        for option in ("learned_positions", "activation", "pre_norm", "final_norm"):
+        for option in ("learned_positions", "pre_norm", "final_norm", "embedding_norm", "scale_embeddings"):
             assert len({getattr(getattr(config, side), option) for config in configs}) == 2, (side, option)
+    assert {stack.activation for config in configs for stack in (config.encoder, config.decoder)} == set(ACTIVATIONS)
     for option in ("causal_encoder", "shared_embeddings", "tied_output"):
         assert len({getattr(config, option) for config in configs}) == 2, option
     assert {config.decoder.head_size for config in configs} == {4, 8, 16}
@@ -53,8 +56,28 @@ def test_many_random_models_build(rtx: Flavour, tmp_path: Path, thorough: bool, 
         build_random_model(rtx, tmp_path / str(seed), seed, precision)
 
 
-def build_random_model(rtx: Flavour, directory: Path, seed: int, precision: str) -> None:
-    config = write_random_model(directory, seed)
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_scaled_embeddings_without_a_norm_build(
+    rtx: Flavour, tmp_path: Path, activation: Literal["relu", "gelu", "swish"], precision: str
+) -> None:
+    """Both sides as Marian's models have them."""
+    stack = StackConfig(
+        hidden_size=32,
+        num_layers=1,
+        inner_size=48,
+        num_heads=2,
+        vocab_size=40,
+        max_positions=64,
+        activation=activation,
+        embedding_norm=False,
+        scale_embeddings=True,
+    )
+    build_random_model(rtx, tmp_path / "model", 0, precision, encoder=stack, decoder=stack, causal_encoder=False)
+
+
+def build_random_model(rtx: Flavour, directory: Path, seed: int, precision: str, **fixed: Any) -> None:
+    config = write_random_model(directory, seed, **fixed)
     export_graphs(directory, config, PRECISIONS[precision])
     for spec in model_plans(config, precision, SMALL):
         built = build_plan(directory, spec, flavour=rtx, target=TARGET)

@@ -10,12 +10,15 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from engines.conftest import GPU
 from nmt_trt.cli.command import as_command
 from nmt_trt.cli.profile import profile
 from nmt_trt.engines.builder import build_plan
 from nmt_trt.engines.flavours import Flavour
 from nmt_trt.engines.layer_profile import LayerTime, profile_plan, run_shapes
-from nmt_trt.engines.plan_spec import PlanSpec
+from nmt_trt.engines.plan_cache import PlanCache
+from nmt_trt.engines.plan_spec import PlanSpec, Range
+from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.errors import UsageError
 from nmt_trt.gpu import find_gpus
 
@@ -42,7 +45,10 @@ def profiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, Mapping[str, 
     """What is profiled: plan, shapes and runs. Each plan has two layers, 30 and 10 microseconds."""
     seen: list[tuple[bytes, Mapping[str, tuple[int, ...]], int]] = []
 
-    def note(plan: bytes, _: Flavour, shapes: Mapping[str, tuple[int, ...]], *, runs: int) -> list[LayerTime]:
+    def note(
+        plan: bytes, _: Flavour, shapes: Mapping[str, tuple[int, ...]], *, runs: int, kernels: bytes
+    ) -> list[LayerTime]:
+        assert kernels == b""
         seen.append((plan, shapes, runs))
         return [LayerTime("gemm", runs, 30.0, 29.0, 0.75), LayerTime("norm", runs, 10.0, 9.0, 0.25)]
 
@@ -89,7 +95,7 @@ def test_json(run: Profile, directory: Path, profiled: Seen) -> None:
         (["--graph", "decoder_9"], "--graph must be one of decoder, encoder, decoder_0"),
         (["--batch", "65"], "decoder_0 accepts R from 2 to 512; given 520"),
         (["--graph", "encoder", "--source", "65"], "encoder accepts S from 1 to 64; given 65"),
-        (["--precision", "int3"], "precision must be one of"),
+        (["--precision", "int3"], "is not one of 'auto', 'fp32', 'fp16', 'bf16'"),
     ],
 )
 def test_what_cannot_be_profiled(run: Profile, directory: Path, arguments: list[str], message: str) -> None:
@@ -103,7 +109,59 @@ def test_it_needs_a_gpu(run: Profile, directory: Path) -> None:
     result = run(directory)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "the NVIDIA driver sees no GPU" in result.stderr
-    assert run(directory, "--backend", "onnxruntime").exit_code == 1
+
+
+def test_onnxruntime_is_not_offered(run: Profile, directory: Path) -> None:
+    result = run(directory, "--backend", "onnxruntime")
+    assert result.exit_code == 2
+    assert "'auto', 'tensorrt', 'tensorrt-rtx'" in result.stderr
+
+
+@pytest.mark.usefixtures("one_gpu", "builds")
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_the_fastest_precision_that_is_there(run: Profile, directory: Path, profiled: Seen, precision: str) -> None:
+    faster = {"fp16": [], "bf16": ["fp16"], "fp32": ["fp16", "bf16"]}[precision]
+    for name in faster:
+        (directory / f"encoder.{name}.onnx").unlink()
+    result = run(directory, "--backend", "tensorrt-rtx", "--graph", "decoder_1", "--json")
+    assert json.loads(result.stdout)["precision"] == precision
+    assert profiled[0][0].startswith(f"decoder_1-{precision}-".encode())
+
+
+@pytest.mark.usefixtures("one_gpu", "builds")
+def test_a_precision_that_is_not_there(run: Profile, directory: Path) -> None:
+    (directory / "encoder.fp16.onnx").unlink()
+    result = run(directory, "--backend", "tensorrt-rtx", "--precision", "fp16")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (
+        f"no fp16 graphs, only bf16, fp32; make them with: nmt-trt build {directory} --precision fp16" in result.stderr
+    )
+
+
+@pytest.mark.usefixtures("one_gpu", "builds")
+def test_the_sizes_are_those_of_the_directory(run: Profile, directory: Path, profiled: Seen) -> None:
+    write_engine_sizes(directory, {"batch": Range(1, 3, 4), "source": Range(1, 12, 16)})
+    result = run(directory, "--backend", "tensorrt-rtx", "--graph", "encoder")
+    assert result.exit_code == 0
+    assert profiled[0][0].startswith(b"encoder-fp16-b1.3.4-s1.12.16")
+    assert profiled[0][1] == {"input_ids": (3, 12), "input_length": (3,)}
+    assert "accepts S from 1 to 16; given 17" in run(directory, "--graph", "encoder", "--source", 17).stderr
+
+
+@pytest.mark.usefixtures("one_gpu", "builds")
+def test_kernels_of_earlier_processes_are_used(
+    run: Profile, directory: Path, rtx: Flavour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def note(*_: object, kernels: bytes, **__: object) -> list[LayerTime]:
+        given.append(kernels)
+        return []
+
+    monkeypatch.setattr("nmt_trt.cli.profile.profile_plan", note)
+    PlanCache(directory, rtx, GPU).runtime_cache_path.write_bytes(b"kernels")
+    assert run(directory, "--backend", "tensorrt-rtx", "--graph", "decoder_0").exit_code == 0
+    assert given == [b"kernels"]
 
 
 def test_shapes_must_suit_the_plan(directory: Path) -> None:
