@@ -11,7 +11,17 @@ namespace nmt_trt::bindings {
 inline PolicyKind policy_named(const std::string& name) {
   if (name == "gnmt") return PolicyKind::kGnmt;
   if (name == "nemo") return PolicyKind::kNemo;
-  throw UsageError("policy", "gnmt or nemo", "'" + name + "'");
+  if (name == "hf") return PolicyKind::kHf;
+  throw UsageError("policy", "gnmt, nemo or hf", "'" + name + "'");
+}
+
+/// The same on the GPU, which does not have them all.
+inline PolicyKind gpu_policy_named(const std::string& name) {
+  const PolicyKind policy = policy_named(name);
+  if (policy == PolicyKind::kHf) {
+    throw UsageError("policy hf runs on the CPU so far: backend='onnxruntime'");
+  }
+  return policy;
 }
 
 }  // namespace nmt_trt::bindings

@@ -25,10 +25,14 @@ void register_hypothesis(py::module_& module) {
       .def_property_readonly(
           "tokens", &tokens,
           "int32 array [length], new at each access: generated tokens without EOS and PAD.")
-      .def_readonly("score", &Hypothesis::score,
-                    "Normalised score, the one that ranks: log_prob / ((5 + len) / 6)^length_penalty.")
-      .def_readonly("log_prob", &Hypothesis::log_prob,
-                    "Sum of the log-probabilities of the generated tokens, EOS included.")
+      .def_readonly(
+          "score", &Hypothesis::score,
+          "Normalised score, the one that ranks: log_prob / ((5 + len) / 6)^length_penalty, or with policy "
+          "\"hf\" log_prob / len^length_penalty.")
+      .def_readonly(
+          "log_prob", &Hypothesis::log_prob,
+          "Sum of the log-probabilities of the generated tokens, EOS included, after min_length and the "
+          "other options that change scores.")
       .def("__repr__", &repr);
 }
 

@@ -58,19 +58,23 @@ std::vector<Hypothesis> Beam::best(int32_t count) const {
   std::vector<Hypothesis> found;
   for (const int32_t k : order) {
     if (static_cast<int32_t>(found.size()) == count || (slot(k).dead() && !found.empty())) break;
-    found.push_back({words(k), slot(k).score(), slot(k).sum});
+    found.push_back({{}, slot(k).score(), slot(k).sum});
+    words(k, pad_, found.back().tokens);
   }
   return found;
 }
 
-std::vector<int32_t> Beam::words(int32_t k) const {
-  std::vector<int32_t> found;
+void Beam::words(int32_t k, int32_t next, std::vector<int32_t>& words) const {
+  words.clear();
+  append_tokens(k, words);
+  words.push_back(next);
+  const auto is_special = [this](int32_t token) { return token == eos_ || token == pad_; };
+  words.erase(std::remove_if(words.begin(), words.end(), is_special), words.end());
+}
+
+void Beam::append_tokens(int32_t k, std::vector<int32_t>& tokens) const {
   const auto& path = ancestry(k);
-  for (size_t step = 0; step < path.size(); ++step) {
-    const int32_t token = tokens_[step * slots_.size() + static_cast<size_t>(path[step])];
-    if (token != eos_ && token != pad_) found.push_back(token);
-  }
-  return found;
+  for (size_t step = 0; step < path.size(); ++step) tokens.push_back(token(step, path[step]));
 }
 
 }  // namespace nmt_trt

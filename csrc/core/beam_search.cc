@@ -7,6 +7,7 @@
 
 #include "core/errors.h"
 #include "core/gnmt_policy.h"
+#include "core/hf_policy.h"
 #include "core/nemo_policy.h"
 #include "core/self_bias.h"
 
@@ -24,32 +25,35 @@ size_t size(int32_t count) { return static_cast<size_t>(count); }
 
 std::unique_ptr<Policy> make_policy(const SearchOptions& options) {
   if (options.policy == PolicyKind::kNemo) return std::make_unique<NemoPolicy>(options);
+  if (options.policy == PolicyKind::kHf) return std::make_unique<HfPolicy>(options);
   return std::make_unique<GnmtPolicy>(options);
 }
 
 BeamSearch::BeamSearch(SearchOptions options)
     : options_(validated(std::move(options))),
       policy_(make_policy(options_)),
-      top_log_probs_(options_.vocab_size, options_.beam_size, policy_->excluded_token()),
+      top_log_probs_(options_.vocab_size, policy_->candidates(), policy_->excluded_token()),
+      processors_(options_, policy_->processes_logits()),
       rows_(options_.max_lengths.size()),
-      top_(rows_.size() * size(options_.beam_size) * size(options_.beam_size)) {
+      top_(rows_.size() * size(options_.beam_size) * size(policy_->candidates())) {
   std::iota(rows_.begin(), rows_.end(), size_t{0});
   sentences_.reserve(rows_.size());
   for (const int32_t limit : options_.max_lengths) {
-    sentences_.push_back({Beam(options_.beam_size, options_.eos, options_.pad), limit, false});
+    sentences_.push_back({Beam(options_.beam_size, options_.eos, options_.pad),
+                          FinishedPool(policy_->pool_size()), limit, false});
   }
 }
 
 void BeamSearch::start(const float* logits) {
   if (steps_ != 0)
     throw UsageError("start() may be called once; this search is at step " + std::to_string(steps_));
-  const size_t beam_size = size(options_.beam_size);
+  const size_t stride = size(policy_->candidates());
   for (size_t row = 0; row < rows_.size(); ++row) {
-    top_log_probs_(logits + row * size(options_.vocab_size), &top_[row * beam_size]);
+    expand(sentence(row), 0, logits + row * size(options_.vocab_size), &top_[row * stride]);
   }
   for (size_t row = 0; row < rows_.size(); ++row) {
-    policy_->start(&top_[row * beam_size], moves_);
-    sentence(row).beam.extend(moves_);
+    policy_->start(&top_[row * stride], moves_);
+    extend(sentence(row));
   }
   steps_ = 1;
   update_finished();
@@ -61,14 +65,14 @@ void BeamSearch::advance(const float* logits) {
     throw UsageError("advance() may be called until the search is done; it is, at step " +
                      std::to_string(steps_));
   expand_rows(logits);
-  const size_t stride = size(options_.beam_size) * size(options_.beam_size);
+  const size_t stride = size(options_.beam_size) * size(policy_->candidates());
   for (size_t row = 0; row < rows_.size(); ++row) {
     Beam& beam = sentence(row).beam;
     if (sentence(row).finished) {
       beam.idle();
     } else {
       policy_->advance(beam, &top_[row * stride], moves_);
-      beam.extend(moves_);
+      extend(sentence(row));
     }
   }
   ++steps_;
@@ -77,21 +81,37 @@ void BeamSearch::advance(const float* logits) {
 
 // All rows before any beam changes: an error then leaves the search as it was.
 void BeamSearch::expand_rows(const float* logits) {
-  const size_t beam_size = size(options_.beam_size);
+  const int32_t beam_size = options_.beam_size;
   for (size_t row = 0; row < rows_.size(); ++row) {
     if (sentence(row).finished) continue;
-    for (size_t k = 0; k < beam_size; ++k) {
-      const size_t index = row * beam_size + k;
-      if (!policy_->continues(sentence(row).beam.slot(static_cast<int32_t>(k)))) continue;
-      top_log_probs_(logits + index * size(options_.vocab_size), &top_[index * beam_size]);
+    for (int32_t k = 0; k < beam_size; ++k) {
+      const size_t index = row * size(beam_size) + size(k);
+      if (!policy_->continues(sentence(row).beam.slot(k))) continue;
+      expand(sentence(row), k, logits + index * size(options_.vocab_size),
+             &top_[index * size(policy_->candidates())]);
     }
   }
+}
+
+void BeamSearch::expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top) {
+  if (processors_.empty()) {
+    top_log_probs_(logits, top);
+    return;
+  }
+  const double normaliser = top_log_probs_.normaliser(logits);
+  const ScoreEdits& edits = processors_(logits, normaliser, sentence.beam, k, sentence.max_length);
+  top_log_probs_(logits, normaliser, edits, top);
+}
+
+void BeamSearch::extend(Sentence& sentence) {
+  policy_->settle(sentence, moves_);
+  sentence.beam.extend(moves_);
 }
 
 void BeamSearch::update_finished() {
   bool all = true;
   for (Sentence& sentence : sentences_) {
-    sentence.finished = sentence.finished || sentence.beam.all_ended() || steps_ >= sentence.max_length;
+    sentence.finished = sentence.finished || policy_->finished(sentence);
     all = all && sentence.finished;
   }
   if (policy_->ends_together()) {
@@ -185,7 +205,8 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() const {
   require_started("results()");
   std::vector<std::vector<Hypothesis>> all;
   all.reserve(sentences_.size());
-  for (const Sentence& sentence : sentences_) all.push_back(sentence.beam.best(options_.num_hypotheses));
+  for (const Sentence& sentence : sentences_)
+    all.push_back(policy_->results(sentence, options_.num_hypotheses));
   return all;
 }
 

@@ -8,6 +8,8 @@
 #include "core/beam.h"
 #include "core/options.h"
 #include "core/policy.h"
+#include "core/processors/processor_chain.h"
+#include "core/sentence.h"
 
 namespace nmt_trt {
 
@@ -52,31 +54,29 @@ class BeamSearch {
   /// the slots do not hold the generated steps or the prefix is not as described.
   void write_self_bias(float* bias, int32_t slots, int32_t prefix_slots, const int32_t* prefix_lengths) const;
 
-  /// For each sentence of the original batch its hypotheses, best first, unfinished ones as they are.
+  /// For each sentence of the original batch its hypotheses, best first, unfinished ones as they are; with
+  /// policy hf unfinished ones only where there are no others.
   std::vector<std::vector<Hypothesis>> results() const;
 
   const SearchOptions& options() const { return options_; }
 
  private:
-  struct Sentence {
-    Beam beam;
-    int32_t max_length;
-    bool finished;
-  };
-
   Sentence& sentence(size_t row) { return sentences_[rows_[row]]; }
   const Sentence& sentence(size_t row) const { return sentences_[rows_[row]]; }
   void require_started(const char* call) const;
+  void expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top);
   void expand_rows(const float* logits);
+  void extend(Sentence& sentence);
   void update_finished();
   void check_prefix(int32_t slots, int32_t prefix_slots, const int32_t* prefix_lengths) const;
 
   SearchOptions options_;
   std::unique_ptr<Policy> policy_;
   TopLogProbs top_log_probs_;
+  ProcessorChain processors_;
   std::vector<Sentence> sentences_;  // [B]
   std::vector<size_t> rows_;         // [R], the sentence of each row
-  std::vector<Candidate> top_;       // [R, K, K]
+  std::vector<Candidate> top_;       // [R, K, C], C being the policy's number of candidates
   std::vector<Move> moves_;          // scratch
   int32_t steps_ = 0;
 };

@@ -15,6 +15,7 @@ class GnmtPolicy final : public Policy {
  public:
   explicit GnmtPolicy(const SearchOptions& options);
 
+  int32_t candidates() const override { return beam_size_; }
   int32_t excluded_token() const override { return pad_; }
   bool continues(const Slot& slot) const override { return !slot.ended; }
   bool ends_together() const override { return false; }

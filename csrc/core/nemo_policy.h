@@ -18,6 +18,7 @@ class NemoPolicy final : public Policy {
  public:
   explicit NemoPolicy(const SearchOptions& options);
 
+  int32_t candidates() const override { return beam_size_; }
   int32_t excluded_token() const override { return TopLogProbs::kNone; }
   bool continues(const Slot& /*slot*/) const override { return true; }
   bool ends_together() const override { return true; }

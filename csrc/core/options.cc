@@ -42,19 +42,94 @@ void check_max_lengths(const SearchOptions& options) {
   }
 }
 
+int32_t longest(const SearchOptions& options) {
+  const auto& limits = options.max_lengths;
+  return limits.empty() ? 1 : *std::max_element(limits.begin(), limits.end());
+}
+
 void check_length_penalty(const SearchOptions& options) {
   const float alpha = options.length_penalty;
   if (!std::isfinite(alpha) || alpha < 0) {
     throw UsageError("length_penalty", "a finite number, 0 or more", std::to_string(alpha));
   }
-  const auto& limits = options.max_lengths;
-  const int32_t longest = limits.empty() ? 1 : *std::max_element(limits.begin(), limits.end());
-  if (!std::isfinite(LengthPenalty(alpha)(LengthPenalty::length_of(longest)))) {
+  if (!std::isfinite(LengthPenalty(alpha)(LengthPenalty::length_of(longest(options))))) {
     throw UsageError("length_penalty",
                      "small enough for ((5 + len) / 6)^length_penalty to be finite at max_lengths " +
-                         std::to_string(longest),
+                         std::to_string(longest(options)),
                      std::to_string(alpha));
   }
+}
+
+void check_hf_length_penalty(const SearchOptions& options) {
+  const float alpha = options.length_penalty;
+  const float power = std::pow(static_cast<float>(longest(options)), alpha);
+  if (!std::isfinite(alpha) || !std::isnormal(power)) {
+    throw UsageError("length_penalty",
+                     "a number with which len^length_penalty is one in fp32 at max_lengths " +
+                         std::to_string(longest(options)),
+                     std::to_string(alpha));
+  }
+}
+
+void check_bad_words(const SearchOptions& options) {
+  for (size_t i = 0; i < options.bad_words.size(); ++i) {
+    const std::string name = "bad_words[" + std::to_string(i) + "]";
+    if (options.bad_words[i].empty()) throw UsageError(name, "one token or more", "none");
+    for (const int32_t token : options.bad_words[i]) {
+      check_range("a token of " + name, token, 0, options.vocab_size - 1);
+    }
+  }
+}
+
+void check_forced(const std::string& name, int32_t token, const SearchOptions& options) {
+  if (token == kNoToken) return;
+  check_range(name, token, 0, options.vocab_size - 1);
+  if (options.policy == PolicyKind::kGnmt && token == options.pad) {
+    throw UsageError(name, "another token than pad, which policy gnmt never generates",
+                     std::to_string(token));
+  }
+}
+
+void check_suppressed(const SearchOptions& options) {
+  for (const int32_t token : options.suppress_tokens) {
+    check_range("a token of suppress_tokens", token, 0, options.vocab_size - 1);
+    if (token == options.forced_bos || token == options.forced_eos) {
+      throw UsageError("a forced token", "one that suppress_tokens does not forbid", std::to_string(token));
+    }
+  }
+}
+
+void check_processors(const SearchOptions& options) {
+  if (options.min_length < 0) throw UsageError("min_length", "0 or more", std::to_string(options.min_length));
+  if (options.no_repeat_ngram < 0) {
+    throw UsageError("no_repeat_ngram", "0 or more", std::to_string(options.no_repeat_ngram));
+  }
+  if (!std::isfinite(options.repetition_penalty) || options.repetition_penalty <= 0) {
+    throw UsageError("repetition_penalty", "a finite number above 0",
+                     std::to_string(options.repetition_penalty));
+  }
+  check_forced("forced_bos", options.forced_bos, options);
+  check_forced("forced_eos", options.forced_eos, options);
+  check_bad_words(options);
+  check_suppressed(options);
+}
+
+void refuse(bool given, const std::string& name, const std::string& policies) {
+  if (given) throw UsageError(name, "left alone except with policy " + policies, "a value");
+}
+
+void check_policy_has(const SearchOptions& options) {
+  refuse(options.policy != PolicyKind::kHf && options.early_stopping != EarlyStopping::kNo, "early_stopping",
+         "hf");
+  if (options.policy != PolicyKind::kNemo) return;
+  const std::string policies = "gnmt or hf";
+  refuse(options.min_length != 0, "min_length", policies);
+  refuse(options.repetition_penalty != 1.0F, "repetition_penalty", policies);
+  refuse(options.no_repeat_ngram != 0, "no_repeat_ngram", policies);
+  refuse(options.forced_bos != kNoToken, "forced_bos", policies);
+  refuse(options.forced_eos != kNoToken, "forced_eos", policies);
+  refuse(!options.bad_words.empty(), "bad_words", policies);
+  refuse(!options.suppress_tokens.empty(), "suppress_tokens", policies);
 }
 
 }  // namespace
@@ -69,7 +144,13 @@ void validate(const SearchOptions& options) {
                      std::to_string(options.beam_size));
   }
   check_max_lengths(options);
-  check_length_penalty(options);
+  if (options.policy == PolicyKind::kHf) {
+    check_hf_length_penalty(options);
+  } else {
+    check_length_penalty(options);
+  }
+  check_processors(options);
+  check_policy_has(options);
 }
 
 }  // namespace nmt_trt

@@ -6,9 +6,13 @@
 namespace nmt_trt {
 
 inline constexpr int32_t kMaxBeamSize = 32;
+inline constexpr int32_t kNoToken = -1;
 
-/// Which beam search: see gnmt_policy.h and nemo_policy.h.
-enum class PolicyKind { kGnmt, kNemo };
+/// Which beam search: see gnmt_policy.h, nemo_policy.h and hf_policy.h.
+enum class PolicyKind { kGnmt, kNemo, kHf };
+
+/// When policy hf stops looking for better hypotheses: see hf_policy.h.
+enum class EarlyStopping { kNo, kYes, kNever };
 
 /// What one search over a batch needs to know; the names are those of Python's GenerationOptions.
 struct SearchOptions {
@@ -17,8 +21,10 @@ struct SearchOptions {
   int32_t beam_size = 1;
   /// Hypotheses returned a sentence, 1 to beam_size.
   int32_t num_hypotheses = 1;
-  /// alpha of sum / ((5 + len) / 6)^alpha, 0 or more.
+  /// alpha of sum / ((5 + len) / 6)^alpha, 0 or more; with policy hf of sum / len^alpha, any number.
   float length_penalty = 0.0F;
+  /// Policy hf only.
+  EarlyStopping early_stopping = EarlyStopping::kNo;
   /// Special tokens, each from 0 to vocab_size - 1; eos and pad differ.
   int32_t eos = 0;
   int32_t pad = 0;
@@ -28,6 +34,23 @@ struct SearchOptions {
   /// Most generated tokens of each sentence, EOS included and the start token excluded, 1 or more; policy
   /// nemo wants them all equal. Its size is the number of sentences.
   std::vector<int32_t> max_lengths;
+
+  // What follows changes the scores of next tokens (see processors/); not with policy nemo.
+
+  /// Fewest generated tokens before EOS, 0 or more.
+  int32_t min_length = 0;
+  /// What the score of a token seen before is multiplied with when negative and divided by when positive,
+  /// above 0; 1 is off.
+  float repetition_penalty = 1.0F;
+  /// Length of n-grams that may come once only; 0 is off.
+  int32_t no_repeat_ngram = 0;
+  /// The first generated token, and the last of a hypothesis that comes to its max_length; kNoToken is off.
+  int32_t forced_bos = kNoToken;
+  int32_t forced_eos = kNoToken;
+  /// Sequences, none of them empty, that are never generated; EOS by itself is ignored.
+  std::vector<std::vector<int32_t>> bad_words;
+  /// Tokens that are never generated.
+  std::vector<int32_t> suppress_tokens;
 };
 
 /// Throws UsageError naming the first option that cannot be used.

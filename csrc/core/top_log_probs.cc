@@ -29,6 +29,25 @@ TopLogProbs::TopLogProbs(int32_t vocab_size, int32_t count, int32_t excluded)
       maxima_((vocab_size_ + kBlock - 1) / kBlock) {}
 
 void TopLogProbs::operator()(const float* logits, Candidate* best) {
+  select(logits, [this](int32_t token) { return token == excluded_; }, normaliser(logits), best);
+}
+
+void TopLogProbs::operator()(const float* logits, double normaliser, const ScoreEdits& edits,
+                             Candidate* best) const {
+  if (edits.forced()) {
+    std::fill(best, best + count_, Candidate{kMinusInfinity, 0});
+  } else {
+    select(logits, [&](int32_t token) { return token == excluded_ || edits.has(token); }, normaliser, best);
+  }
+  for (const ScoreEdits::Edit& edit : edits.edits()) {
+    const float log_prob = edits.log_prob(edit);
+    if (log_prob > best[count_ - 1].log_prob && edit.token != excluded_) {
+      insert({log_prob, edit.token}, best, count_);
+    }
+  }
+}
+
+double TopLogProbs::normaliser(const float* logits) {
   const size_t whole = vocab_size_ / kBlock;
   const bool has_tail = maxima_.size() > whole;
   block_maxima(logits, whole, maxima_.data());
@@ -43,27 +62,29 @@ void TopLogProbs::operator()(const float* logits, Candidate* best) {
     throw LogitsError(
         "every logit must be a number below +inf and one of them finite; given NaN, +inf or all -inf");
   }
-  select(logits, best);
-  const double normaliser = static_cast<double>(largest) + std::log(sum);
+  return static_cast<double>(largest) + std::log(sum);
+}
+
+// Most blocks are passed over by one comparison with their largest element.
+template <typename Skips>
+void TopLogProbs::select(const float* logits, const Skips& skips, double normaliser, Candidate* best) const {
+  std::fill(best, best + count_, Candidate{kMinusInfinity, 0});
+  for (size_t block = 0; block < maxima_.size(); ++block) {
+    if (maxima_[block] > best[count_ - 1].log_prob) {
+      scan(logits, block * kBlock, std::min((block + 1) * kBlock, vocab_size_), skips, best);
+    }
+  }
   for (size_t i = 0; i < count_; ++i) {
     best[i].log_prob = static_cast<float>(static_cast<double>(best[i].log_prob) - normaliser);
   }
 }
 
-// Leaves logits where log_prob will be. Most blocks are passed over by one comparison with their largest
-// element.
-void TopLogProbs::select(const float* logits, Candidate* best) const {
-  std::fill(best, best + count_, Candidate{kMinusInfinity, 0});
-  for (size_t block = 0; block < maxima_.size(); ++block) {
-    if (maxima_[block] > best[count_ - 1].log_prob) {
-      scan(logits, block * kBlock, std::min((block + 1) * kBlock, vocab_size_), best);
-    }
-  }
-}
-
-void TopLogProbs::scan(const float* logits, size_t begin, size_t end, Candidate* best) const {
+// Leaves logits where log_prob will be.
+template <typename Skips>
+void TopLogProbs::scan(const float* logits, size_t begin, size_t end, const Skips& skips,
+                       Candidate* best) const {
   for (size_t token = begin; token < end; ++token) {
-    if (logits[token] > best[count_ - 1].log_prob && static_cast<int32_t>(token) != excluded_) {
+    if (logits[token] > best[count_ - 1].log_prob && !skips(static_cast<int32_t>(token))) {
       insert({logits[token], static_cast<int32_t>(token)}, best, count_);
     }
   }

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/score_edits.h"
+
 namespace nmt_trt {
 
 /// One possible next token of a hypothesis.
@@ -26,9 +28,17 @@ class TopLogProbs {
   /// LogitsError when a logit is NaN or +inf, or all are -inf.
   void operator()(const float* logits, Candidate* best);
 
+  /// Logarithm of the sum of exp(logits), [vocab_size]. Throws as above.
+  double normaliser(const float* logits);
+  /// The same with some scores changed; after normaliser() of these logits, which it gave. The probability of
+  /// tokens without a change stays what it was.
+  void operator()(const float* logits, double normaliser, const ScoreEdits& edits, Candidate* best) const;
+
  private:
-  void select(const float* logits, Candidate* best) const;
-  void scan(const float* logits, size_t begin, size_t end, Candidate* best) const;
+  template <typename Skips>
+  void select(const float* logits, const Skips& skips, double normaliser, Candidate* best) const;
+  template <typename Skips>
+  void scan(const float* logits, size_t begin, size_t end, const Skips& skips, Candidate* best) const;
 
   size_t vocab_size_;
   size_t count_;

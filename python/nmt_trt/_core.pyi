@@ -1,6 +1,6 @@
 """The C++ core; the docstrings are those of the compiled module."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Never, type_check_only
 
 import numpy as np
@@ -25,7 +25,7 @@ class BeamSearch(metaclass=_BoundType):
     def __init__(
         self,
         *,
-        policy: Literal["gnmt", "nemo"],
+        policy: Literal["gnmt", "nemo", "hf"],
         beam_size: int,
         num_hypotheses: int,
         length_penalty: float,
@@ -34,6 +34,14 @@ class BeamSearch(metaclass=_BoundType):
         bos: int,
         vocab_size: int,
         max_lengths: NDArray[np.int32],
+        early_stopping: bool | Literal["never"] = False,
+        min_length: int = 0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+        forced_bos: int | None = None,
+        forced_eos: int | None = None,
+        bad_words: Sequence[Sequence[int]] = (),
+        suppress_tokens: Sequence[int] = (),
     ) -> None: ...
     def start(self, logits: NDArray[np.float32]) -> None: ...
     def advance(self, logits: NDArray[np.float32]) -> None: ...
@@ -92,7 +100,7 @@ class Generator(metaclass=_BoundType):
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
         *,
-        policy: Literal["gnmt", "nemo"],
+        policy: Literal["gnmt", "nemo", "hf"],
         beam_size: int,
         num_hypotheses: int,
         length_penalty: float,
@@ -100,7 +108,14 @@ class Generator(metaclass=_BoundType):
         deterministic: bool,
     ) -> tuple[list[list[Hypothesis]], float, float]: ...
     def warmup(
-        self, *, batch: int, source: int, beam_size: int, steps: int, policy: Literal["gnmt", "nemo"] = "gnmt"
+        self,
+        *,
+        batch: int,
+        source: int,
+        beam_size: int,
+        steps: int,
+        policy: Literal["gnmt", "nemo", "hf"],
+        deterministic: bool,
     ) -> None: ...
     def max_batch(self, beam_size: int) -> int: ...
     def deterministic_rows(self, beam_size: int) -> int: ...

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, TypedDict, Unpack, get_args
 
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.option_checks import check_range
+from nmt_trt.score_options import ScoreOptions
 
-Policy = Literal["gnmt", "nemo"]
+Policy = Literal["gnmt", "nemo", "hf"]
+EarlyStopping = Literal["never"] | bool
+BatchType = Literal["sentences", "tokens"]
 MAX_BEAM_SIZE = 32
 MAX_LENGTH_PENALTY = 100
 
@@ -23,26 +28,42 @@ class GenerationKeywords(TypedDict, total=False):
     num_hypotheses: int
     policy: Policy
     batch_size: int | None
+    batch_type: BatchType
     deterministic: bool
+    early_stopping: EarlyStopping
+    min_length: int
+    repetition_penalty: float
+    no_repeat_ngram: int
+    forced_bos: int | None
+    forced_eos: int | None
+    bad_words: Sequence[Sequence[int]]
+    suppress_tokens: Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationOptions:
-    """How to search. `None` takes the model's own default.
+class GenerationOptions(ScoreOptions):
+    """How to search, and by ScoreOptions what for. `None` takes the model's own default.
 
     Attributes:
         beam_size: hypotheses kept a sentence, 1 (greedy) to 32.
-        length_penalty: alpha of sum / ((5 + len) / 6)^alpha (Wu et al. 2016, arXiv:1609.08144), 0 or more.
+        length_penalty: alpha of sum / ((5 + len) / 6)^alpha (Wu et al. 2016, arXiv:1609.08144), 0 or more; with
+            policy "hf" of sum / len^alpha, and negative to favour short ones.
         max_length: most generated tokens a sentence, EOS included and the start token excluded; capped by the
             decoder's positions, which is also the default.
         max_length_delta: most generated tokens beyond the source's length (special tokens included); negative for
             no such limit.
         num_hypotheses: hypotheses returned a sentence, at most `beam_size`.
         policy: "gnmt", whose result never depends on the rest of the batch, or "nemo", NeMo's search token for token.
-            NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU.
-        batch_size: sentences searched together, at most; 32 on the CPU by default, and on the GPU as many as the
-            engines take, which is also the most that they can.
+            NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU. "hf":
+            that of transformers' generate(), token for token (docs/policy-hf.md), on the CPU.
+        batch_size: what is searched together, at most, counted as `batch_type` says; 32 sentences on the CPU by
+            default, and on the GPU as many as the engines take, which is also the most that they can.
+        batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the
+            length of the longest. "tokens" needs a `batch_size` and contradicts `deterministic`.
         deterministic: the same score bits whatever the batch; slower.
+        early_stopping: of policy "hf": whether a sentence is done with its first `beam_size` finished hypotheses, or
+            goes on while the beam's best score could still win, by its length so far (False) or by the longest one
+            that is allowed ("never").
     """
 
     beam_size: int | None = None
@@ -52,44 +73,74 @@ class GenerationOptions:
     num_hypotheses: int = 1
     policy: Policy = "gnmt"
     batch_size: int | None = None
+    batch_type: BatchType = "sentences"
     deterministic: bool = False
+    early_stopping: EarlyStopping = False
 
     def __post_init__(self) -> None:
-        _check_range("beam_size", self.beam_size, 1, MAX_BEAM_SIZE)
-        _check_range("length_penalty", self.length_penalty, 0, MAX_LENGTH_PENALTY)
-        _check_range("max_length", self.max_length, 1, None)
-        _check_range("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
-        _check_range("batch_size", self.batch_size, 1, None)
+        super().__post_init__()
+        check_range("beam_size", self.beam_size, 1, MAX_BEAM_SIZE)
+        lowest = -MAX_LENGTH_PENALTY if self.policy == "hf" else 0
+        check_range("length_penalty", self.length_penalty, lowest, MAX_LENGTH_PENALTY, whole=False)
+        check_range("max_length", self.max_length, 1, None)
+        check_range("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
+        check_range("batch_size", self.batch_size, 1, None)
+        self._check_batch_type()
         if self.policy not in get_args(Policy):
             raise UsageError(f"policy must be one of {', '.join(get_args(Policy))}; given {self.policy!r}")
         if self.deterministic and self.policy == "nemo":
             raise UsageError("deterministic=True contradicts policy='nemo', whose results depend on the batch")
+        self._check_policy_has()
+
+    def _check_policy_has(self) -> None:
+        if not (isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
+            raise UsageError(f"early_stopping must be False, True or 'never'; given {self.early_stopping!r}")
+        if self.early_stopping and self.policy != "hf":
+            raise UsageError(f"early_stopping is of policy 'hf'; given policy {self.policy!r}")
+        if self.policy == "nemo" and (changed := self.changed_scores()):
+            raise UsageError(f"{', '.join(changed)}: of the policies 'gnmt' and 'hf'; given policy 'nemo'")
+
+    def _check_batch_type(self) -> None:
+        if self.batch_type not in get_args(BatchType):
+            raise UsageError(f"batch_type must be one of {', '.join(get_args(BatchType))}; given {self.batch_type!r}")
+        if self.batch_type == "tokens" and self.batch_size is None:
+            raise UsageError("batch_type='tokens' needs batch_size, the most source tokens of a batch")
+        if self.batch_type == "tokens" and self.deterministic:
+            raise UsageError("batch_type='tokens' contradicts deterministic=True, whose batches have a fixed shape")
 
     def resolve(self, config: TransformerConfig) -> ResolvedOptions:
         """Fill what was left open from the model's defaults and check the whole.
 
         Raises:
-            UsageError: when `num_hypotheses` exceeds the beam size that results.
+            UsageError: `num_hypotheses` exceeds the beam size that results, or `min_length` the length; a token is
+                outside the target vocabulary.
         """
         defaults = config.generation
         beam_size = self.beam_size if self.beam_size is not None else defaults.beam_size
         if self.num_hypotheses > beam_size:
             raise UsageError(f"num_hypotheses must be at most beam_size {beam_size}; given {self.num_hypotheses}")
         limit = config.decoder.max_positions
+        max_length = limit if self.max_length is None else min(self.max_length, limit)
+        if self.min_length > max_length:
+            raise UsageError(f"min_length must be at most max_length {max_length}; given {self.min_length}")
+        self.check_vocabulary(config.decoder.vocab_size)
         return ResolvedOptions(
             beam_size=beam_size,
             length_penalty=defaults.length_penalty if self.length_penalty is None else self.length_penalty,
-            max_length=limit if self.max_length is None else min(self.max_length, limit),
+            max_length=max_length,
             max_length_delta=defaults.max_length_delta if self.max_length_delta is None else self.max_length_delta,
             num_hypotheses=self.num_hypotheses,
             policy=self.policy,
             batch_size=self.batch_size,
+            batch_type=self.batch_type,
             deterministic=self.deterministic,
+            early_stopping=self.early_stopping,
+            **self.score_keywords(),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResolvedOptions:
+class ResolvedOptions(ScoreOptions):
     """GenerationOptions with every default filled in for one model."""
 
     beam_size: int
@@ -99,7 +150,9 @@ class ResolvedOptions:
     num_hypotheses: int
     policy: Policy
     batch_size: int | None
+    batch_type: BatchType
     deterministic: bool
+    early_stopping: EarlyStopping = False
 
     def length_limit(self, source_length: int) -> int:
         """Most tokens, EOS included, to generate for a source of `source_length` ids."""
@@ -119,15 +172,3 @@ def make_options(**given: Unpack[GenerationKeywords]) -> GenerationOptions:
     if unknown:
         raise UsageError(f"unknown generation option {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     return GenerationOptions(**given)
-
-
-def _check_range(name: str, value: float | None, low: float, high: float | None) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UsageError(f"{name} must be a number; given {value!r}")
-    if name != "length_penalty" and not isinstance(value, int):
-        raise UsageError(f"{name} must be a whole number; given {value!r}")
-    if not (value >= low and (high is None or value <= high)):
-        bounds = f"from {low} to {high}" if high is not None else f"at least {low}"
-        raise UsageError(f"{name} must be {bounds}; given {value!r}")

@@ -85,5 +85,61 @@ TEST(Options, NemoHasItsOwnLimits) {
   EXPECT_EQ(complaint(options), "beam_size must be at most vocab_size 6 with policy nemo; given 7");
 }
 
+TEST(Options, PolicyHfTakesAnyLengthPenaltyThatLeavesANumber) {
+  auto options = good();
+  options.policy = PolicyKind::kHf;
+  options.early_stopping = EarlyStopping::kNever;
+  for (const float alpha : {-2.0F, 0.0F, 20.0F}) {
+    options.length_penalty = alpha;
+    EXPECT_NO_THROW(validate(options));
+  }
+  for (const float alpha : {-100.0F, 100.0F, std::nanf("")}) {
+    options.length_penalty = alpha;
+    EXPECT_NE(complaint(options).find("length_penalty must be a number with which len^length_penalty"),
+              std::string::npos);
+  }
+}
+
+TEST(Options, ThatChangeScoresAreChecked) {
+  auto options = good();
+  options.min_length = -1;
+  EXPECT_EQ(complaint(options), "min_length must be 0 or more; given -1");
+  options = good();
+  options.no_repeat_ngram = -1;
+  EXPECT_EQ(complaint(options), "no_repeat_ngram must be 0 or more; given -1");
+  options = good();
+  options.repetition_penalty = 0.0F;
+  EXPECT_EQ(complaint(options), "repetition_penalty must be a finite number above 0; given 0.000000");
+  options = good();
+  options.forced_bos = 6;
+  EXPECT_EQ(complaint(options), "forced_bos must be from 0 to 5; given 6");
+  options.forced_bos = options.pad;
+  EXPECT_EQ(complaint(options),
+            "forced_bos must be another token than pad, which policy gnmt never generates; given 0");
+  options = good();
+  options.bad_words = {{1}, {}};
+  EXPECT_EQ(complaint(options), "bad_words[1] must be one token or more; given none");
+  options.bad_words = {{1, 6}};
+  EXPECT_EQ(complaint(options), "a token of bad_words[0] must be from 0 to 5; given 6");
+  options = good();
+  options.suppress_tokens = {-1};
+  EXPECT_EQ(complaint(options), "a token of suppress_tokens must be from 0 to 5; given -1");
+  options.suppress_tokens = {3};
+  options.forced_eos = 3;
+  EXPECT_EQ(complaint(options), "a forced token must be one that suppress_tokens does not forbid; given 3");
+}
+
+TEST(Options, BelongToPolicies) {
+  auto options = good();
+  options.early_stopping = EarlyStopping::kYes;
+  EXPECT_EQ(complaint(options), "early_stopping must be left alone except with policy hf; given a value");
+  options = good();
+  options.max_lengths = {10, 10};
+  options.min_length = 2;
+  EXPECT_NO_THROW(validate(options));
+  options.policy = PolicyKind::kNemo;
+  EXPECT_EQ(complaint(options), "min_length must be left alone except with policy gnmt or hf; given a value");
+}
+
 }  // namespace
 }  // namespace nmt_trt

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from nmt_trt.options import GenerationOptions, Policy
+from nmt_trt.cli.score_flags import ScoreFlags
+from nmt_trt.options import BatchType, GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
 from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
@@ -60,7 +61,7 @@ class StreamFlags:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchFlags:
+class BeamFlags:
     """How to search: fields of GenerationOptions, by the same names."""
 
     beam_size: Annotated[
@@ -74,7 +75,7 @@ class SearchFlags:
     length_penalty: Annotated[
         float | None,
         typer.Option(
-            help="Favours longer translations: 0 not at all, more the larger.",
+            help="Favours longer translations: 0 not at all, more the larger; with policy hf negative for shorter.",
             show_default="the model's",
             rich_help_panel=_SEARCH,
         ),
@@ -98,26 +99,47 @@ class SearchFlags:
     policy: Annotated[
         Policy,
         typer.Option(
-            help="gnmt: a sentence's result never depends on its batch. nemo: NeMo's search, token for token.",
+            help="gnmt: a sentence's result never depends on its batch. nemo, hf: the search of NeMo, of Hugging "
+            "Face transformers, token for token; hf on the CPU only.",
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Sentences searched together, at most.",
-            show_default="32; on a GPU what the engines take",
+            help="What is searched together, at most, counted as --batch-type says.",
+            show_default="32 sentences; on a GPU what the engines take",
             rich_help_panel=_SEARCH,
         ),
     ] = None
+    batch_type: Annotated[
+        BatchType,
+        typer.Option(
+            help="Count --batch-size in sentences, or in source tokens with padding.", rich_help_panel=_SEARCH
+        ),
+    ] = GenerationOptions.batch_type
     deterministic: Annotated[
         bool,
         typer.Option(help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.deterministic
+    early_stopping: Annotated[
+        Literal["false", "true", "never"],
+        typer.Option(
+            help="Of policy hf: end a sentence with its first finished hypotheses, or when no better can be hoped for "
+            "by the present length (false) or by any (never).",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = "false"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchFlags(ScoreFlags, BeamFlags):
+    """How to search, and for what."""
 
     def keywords(self, **more: Any) -> dict[str, Any]:
         """The options, and `more` of them, as the keyword arguments of Model.generate and Model.translate."""
-        return {**asdict(self), **more}
+        early_stopping = "never" if self.early_stopping == "never" else self.early_stopping == "true"
+        return {**asdict(self), "early_stopping": early_stopping, **self.token_lists(), **more}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,8 @@ class OnnxRuntimeBackend:
             bos=tokens.start,
             vocab_size=stack.vocab_size,
             max_lengths=limits,
+            early_stopping=options.early_stopping,
+            **options.score_keywords(),
         )
         prefix_slots = beam if search.leaks else 1
         most_slots = prefix_slots + beam * (int(limits.max()) - 1)

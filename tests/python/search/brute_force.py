@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 
 from search.cases import Case, Found
+from search.score_rules import changed_scores
 from search.toy_model import History, Tokens
 
 NEAR_TIE = 1e-5
@@ -74,10 +75,11 @@ class BruteForce:
     def _children(self, hypothesis: Partial) -> list[Partial]:
         sentence = self.case.sentences[self.position]
         log_probs = self.case.model.log_probs(History(sentence, sentence, self.prefix + hypothesis.tokens))
+        scores = changed_scores(self.case, hypothesis.tokens, log_probs, self.case.max_lengths[self.position])
         return [
-            Partial((*hypothesis.tokens, token), hypothesis.log_prob + float(log_prob))
-            for token, log_prob in enumerate(log_probs)
-            if token != self.case.pad
+            Partial((*hypothesis.tokens, token), hypothesis.log_prob + float(score))
+            for token, score in enumerate(scores)
+            if token != self.case.pad and score > -np.inf
         ]
 
     def _continuations(self, hypothesis: Partial) -> list[Partial]:

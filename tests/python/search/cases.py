@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class Case:
     Attributes:
         sentences: the toy model's number of each sentence of the batch.
         max_lengths: most generated tokens of each sentence.
+        scores: options that change the scores of next tokens.
     """
 
     model: ToyModel
@@ -42,6 +44,7 @@ class Case:
     length_penalty: float
     pad: int
     bos: int
+    scores: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def eos(self) -> int:
@@ -60,6 +63,7 @@ class Case:
             bos=self.bos,
             vocab_size=self.model.vocab_size,
             max_lengths=np.array(self.max_lengths, np.int32),
+            **self.scores,
         )
 
     def select(self, positions: list[int]) -> Case:
@@ -93,3 +97,26 @@ def random_case(seed: int, policy: Policy) -> Case:
         pad=pad,
         bos=pad if draw.random() < 0.2 else bos,
     )
+
+
+def with_score_options(case: Case, seed: int) -> Case:
+    """The case with each of the options that change scores at random."""
+    draw = np.random.default_rng([seed, 2])
+
+    def token() -> int:
+        return int(draw.integers(case.model.vocab_size))
+
+    scores: dict[str, Any] = {
+        "min_length": int(draw.integers(1, 5)),
+        "repetition_penalty": float(draw.choice([0.7, 1.3])),
+        "no_repeat_ngram": int(draw.integers(1, 4)),
+        "forced_bos": token(),
+        "forced_eos": token(),
+        "bad_words": [[token() for _ in range(draw.integers(1, 3))] for _ in range(3)],
+        "suppress_tokens": [token()],
+    }
+    kept = {name: value for name, value in scores.items() if draw.random() < 0.3}
+    for name in ("forced_bos", "forced_eos"):
+        if kept.get(name) in (case.pad, *kept.get("suppress_tokens", [])):
+            kept.pop(name)
+    return replace(case, scores=kept)

@@ -98,7 +98,7 @@ def test_advance_wants_a_row_a_hypothesis() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"policy": "GNMT"}, "policy must be gnmt or nemo; given 'GNMT'"),
+        ({"policy": "GNMT"}, "policy must be gnmt, nemo or hf; given 'GNMT'"),
         ({"beam_size": 0}, "beam_size must be from 1 to 32; given 0"),
         ({"num_hypotheses": 3}, "num_hypotheses must be from 1 to 2; given 3"),
         ({"eos": 7}, "eos must be from 0 to 6; given 7"),
@@ -109,6 +109,11 @@ def test_advance_wants_a_row_a_hypothesis() -> None:
             "max_lengths must be a C-contiguous int32 array of shape [any]; given int64 array of shape [1]",
         ),
         ({"max_lengths": np.array([5, 0], np.int32)}, "max_lengths[1] must be at least 1; given 0"),
+        ({"early_stopping": "always"}, "early_stopping must be False, True or 'never'; given 'always'"),
+        ({"early_stopping": 1}, "early_stopping must be False, True or 'never'; given 1"),
+        ({"early_stopping": True}, "early_stopping must be left alone except with policy hf; given a value"),
+        ({"forced_bos": 7}, "forced_bos must be from 0 to 6; given 7"),
+        ({"bad_words": [[]]}, "bad_words[0] must be one token or more; given none"),
     ],
 )
 def test_options_are_checked(changes: dict[str, Any], message: str) -> None:
@@ -116,6 +121,23 @@ def test_options_are_checked(changes: dict[str, Any], message: str) -> None:
         new_search(**changes)
     assert str(error.value) == message
     assert isinstance(error.value, ValueError)
+
+
+def test_options_of_policy_hf_are_taken() -> None:
+    search = new_search(
+        policy="hf",
+        length_penalty=-1.0,
+        early_stopping="never",
+        min_length=1,
+        repetition_penalty=1.2,
+        no_repeat_ngram=2,
+        forced_bos=4,
+        forced_eos=2,
+        bad_words=((3, 5), (0,)),
+        suppress_tokens=[6],
+    )
+    search.start(np.zeros((3, VOCABULARY), np.float32))
+    assert search.tokens().tolist() == [[4, 4]] * 3
 
 
 def test_options_go_by_name() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from search.brute_force import BruteForce, NearTieError
-from search.cases import SEEDS, Case, Found, random_case
+from search.cases import SEEDS, Case, Found, random_case, with_score_options
 from search.driver import run
 from search.toy_model import ToyModel
 
@@ -59,6 +59,18 @@ def test_equals_brute_force(seed: int) -> None:
     case, _, expected = decided_case(seed)
     for found, wanted in zip(run(case), expected, strict=True):
         assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_options_that_change_scores_equal_brute_force(seed: int) -> None:
+    case, expected = next(
+        (case, expected)
+        for case in (with_score_options(random_case(other, "gnmt"), other) for other in count(seed, len(SEEDS)))
+        if (expected := expected_of(case)) is not None
+    )
+    for found, wanted in zip(run(case), expected, strict=True):
+        living = [one for one in found if one.score > -np.inf]  # nothing is left where everything is banned
+        assert_close(living, wanted)
 
 
 def test_near_ties_are_rare() -> None:

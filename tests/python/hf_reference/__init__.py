@@ -1,0 +1,1 @@
+"""Policy hf against generate() of the real transformers, over random tiny Marian models."""
