@@ -9,7 +9,7 @@ from nmt_trt.errors import UsageError
 from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.model_directory import write_model_directory
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.models.nemo import import_nemo
+from nmt_trt.models.importing import import_checkpoint
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Built:
 
     Attributes:
         config: the model's configuration.
-        notes: what the importer decided where the archive left it open.
+        notes: what the importer decided where the checkpoint left it open.
     """
 
     config: TransformerConfig
@@ -26,22 +26,24 @@ class Built:
 
 
 def build(checkpoint: str | Path, directory: str | Path, *, overwrite: bool = False, precision: str = "fp32") -> Built:
-    """Import a NeMo archive and write a model directory with its ONNX graphs.
+    """Import a checkpoint and write a model directory with its ONNX graphs.
 
     Args:
-        checkpoint: the `.nemo` file.
+        checkpoint: a `.nemo` file, the directory of a Hugging Face Marian checkpoint, or the name of one, such as
+            Helsinki-NLP/opus-mt-en-de, which is then downloaded.
         directory: the directory to make; nothing is written unless everything succeeds.
         overwrite: replace a model that is already there.
         precision: "fp32", or "fp16" or "bf16" to write graphs of that precision beside the fp32 ones.
 
     Raises:
-        ArchiveError: the archive is damaged or hostile.
+        ArchiveError: the checkpoint is damaged or hostile.
+        DownloadError: a name of which no checkpoint can be downloaded.
         UnsupportedModelError: it holds a model that is not supported; names every reason.
         ModelDirectoryError: the directory cannot be written.
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}; given {precision!r}")
-    imported = import_nemo(Path(checkpoint))
+    imported = import_checkpoint(checkpoint)
     write_model_directory(
         Path(directory),
         imported.config,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,11 @@ def random_config(seed: int, **fixed: Any) -> TransformerConfig:
     source_vocabulary = int(rng.integers(20, 60))
     target_vocabulary = source_vocabulary if shared else int(rng.integers(20, 60))
 
+    extra = np.random.default_rng([seed, 1])  # of its own, so that the other options keep their values
+
+    def activation(smooth: bool) -> Literal["relu", "gelu", "swish"]:
+        return "swish" if not extra.integers(3) else "gelu" if smooth else "relu"
+
     def stack(vocabulary: int) -> StackConfig:
         pre_norm = flag()
         return StackConfig(
@@ -37,9 +42,11 @@ def random_config(seed: int, **fixed: Any) -> TransformerConfig:
             vocab_size=vocabulary,
             max_positions=64,
             learned_positions=flag(),
-            activation="gelu" if flag() else "relu",
+            activation=activation(flag()),
             pre_norm=pre_norm,
             final_norm=pre_norm and flag(),
+            embedding_norm=bool(extra.integers(3)),
+            scale_embeddings=not extra.integers(3),
         )
 
     fields: dict[str, Any] = {

@@ -59,15 +59,24 @@ def leave_block(
 
 
 def feed_forward(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:
-    """Two linear layers with relu, or the exact (erf) gelu, between them."""
+    """Two linear layers with the activation between them."""
     hidden = linear(g, x, f"{name}.in_")
-    if stack.activation == "relu":
-        hidden = g.op("Relu", hidden)  # of values times a power of two: that power times relu
-    elif g.islands.exponent(f"{name}.in_"):
-        hidden = g.enter(g.op("Gelu", g.leave(hidden, f"{name}.in_"), approximate="none"), f"{name}.in_")
-    else:
-        hidden = g.op("Gelu", hidden, approximate="none")
+    if g.islands.exponent(f"{name}.in_") and stack.activation != "relu":
+        hidden = g.enter(_activation(g, g.leave(hidden, f"{name}.in_"), stack), f"{name}.in_")
+    else:  # relu of values times a power of two is that power times relu
+        hidden = _activation(g, hidden, stack)
     return linear(g, hidden, f"{name}.out")
+
+
+def _activation(g: GraphBuilder, x: str, stack: StackConfig) -> str:
+    """relu, the exact (erf) gelu, or swish (x * sigmoid(x), arXiv:1710.05941 with beta = 1)."""
+    match stack.activation:
+        case "relu":
+            return g.op("Relu", x)
+        case "gelu":
+            return g.op("Gelu", x, approximate="none")
+        case "swish":
+            return g.op("Mul", x, g.op("Sigmoid", x))
 
 
 def split_heads(g: GraphBuilder, x: str, parts: int, stack: StackConfig, batch_and_time: str) -> list[str]:
@@ -105,19 +114,33 @@ def attention(
 def embed(
     g: GraphBuilder, ids: str, positions: str, side: str, token_table: str, stack: StackConfig, epsilon: float
 ) -> str:
-    """norm(token + position) of ids [batch,time] -> an island's value [rows, hidden]."""
-    summed = embedding_sum(g, ids, positions, side, token_table)
-    flat = g.op("Reshape", summed, g.int64s(-1, stack.hidden_size))
-    return layer_norm(g, flat, f"{side}.embedding.norm", epsilon)
+    """The embedding of ids [batch,time] -> an island's value [rows, hidden]."""
+    summed = embedding_sum(g, ids, positions, side, token_table, stack)
+    flat = g.op(
+        "Reshape", summed, g.int64s(-1, stack.hidden_size), output=None if stack.embedding_norm else f"{side}.embedding"
+    )
+    return layer_norm(g, flat, f"{side}.embedding.norm", epsilon) if stack.embedding_norm else flat
 
 
-def embedding_sum(g: GraphBuilder, ids: str, positions: str, side: str, token_table: str) -> str:
-    """token + position -> an island's value [..., hidden]; `positions` broadcasts against `ids`."""
+def embedding_sum(
+    g: GraphBuilder,
+    ids: str,
+    positions: str,
+    side: str,
+    token_table: str,
+    stack: StackConfig,
+    output: str | None = None,
+) -> str:
+    """token + position, tokens scaled where the model does -> an island's value [..., hidden], not yet normalized.
+
+    `positions` broadcasts against `ids`.
+    """
     token, position = (
         g.to_type(g.op("Gather", g.weight(table), rows, axis=0), g.weight_type(table), g.precision.island)
         for table, rows in ((token_table, ids), (f"{side}.embedding.position.weight", positions))
     )
-    return g.op("Add", token, position)
+    scale = stack.hidden_size**0.5 if stack.scale_embeddings else 1.0
+    return g.op("Add", g.times(token, scale), position, output=output)
 
 
 def range_positions(g: GraphBuilder, length: str) -> str:

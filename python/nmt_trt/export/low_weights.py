@@ -67,5 +67,7 @@ def _converted(name: str, array: np.ndarray, dtype: int) -> np.ndarray:
         converted = array.astype(onnx.helper.tensor_dtype_to_np_dtype(dtype))
     if not np.isfinite(converted).all():
         largest = np.abs(array).max()
-        raise ModelDirectoryError(f"{name}: values up to {largest:g} do not fit {converted.dtype}; export bf16")
+        raise ModelDirectoryError(
+            f"{name}: values up to {largest:g} do not fit {converted.dtype}; build with --precision bf16"
+        )
     return converted

@@ -1,9 +1,10 @@
 """How large a model's values can become, whatever it is given: proved from its weights.
 
 Every linear layer reads a LayerNorm's output, and that is bounded: before gain and shift its n components z have
-|z|_2 <= sqrt(n). So a row w of the layer gives at most sqrt(n) |w * gain|_2 + |w . shift + bias|. A score is at most
-the product of the norms of its query and its key, an attention's output is a mean of values, and what else follows is
-bounded by its inputs' bounds. Parts of sums keep to the bounds too, for hardware may accumulate in the low precision.
+|z|_2 <= sqrt(n). So a row w of the layer gives at most sqrt(n) |w * gain|_2 + |w . shift + bias|. An embedding without
+a norm is bounded by the tables that it is a sum of. A score is at most the product of the norms of its query and its
+key, an attention's output is a mean of values, and what else follows is bounded by its inputs' bounds. Parts of sums
+keep to the bounds too, for hardware may accumulate in the low precision.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_trt.models.config import StackConfig, TransformerConfig
-from nmt_trt.models.weights import output_table
+from nmt_trt.models.weights import output_table, token_table
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -24,7 +25,10 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reach:
-    """The vectors gain * z + shift with |z|_2 <= sqrt(n), n being their size: all that a LayerNorm can give."""
+    """The vectors gain * z + shift with |z|_2 <= sqrt(n), n being their size: all that a LayerNorm can give.
+
+    Other sets of vectors are described by one that contains them.
+    """
 
     gain: Vector
     shift: Vector
@@ -59,15 +63,15 @@ class Ranges:
         self.bounds: dict[str, float] = {}
         self.scores: dict[str, float] = {}
         self._weights = weights
-        memory = self._stack("encoder", config.encoder, None)
+        memory = self._stack("encoder", config.encoder, token_table(config, "encoder"), None)
         self._note("encoder.output", memory.bound())
-        states = self._stack("decoder", config.decoder, memory)
+        states = self._stack("decoder", config.decoder, token_table(config, "decoder"), memory)
         logits = states.through(self._wide(output_table(config)), self._wide("output.bias"))
         self._note("output", np.concatenate([states.bound(), logits]))
 
-    def _stack(self, side: str, stack: StackConfig, memory: Reach | None) -> Reach:
+    def _stack(self, side: str, stack: StackConfig, table: str, memory: Reach | None) -> Reach:
         """Go through one side; returns what it gives."""
-        states = self._norm(f"{side}.embedding.norm")
+        states = self._norm(f"{side}.embedding.norm") if stack.embedding_norm else self._embedding(side, stack, table)
         largest = states.bound()  # of the residual stream that a pre-norm model adds to
         for index in range(stack.num_layers):
             kinds = ["self_attention", "ffn"] if memory is None else ["self_attention", "cross_attention", "ffn"]
@@ -108,6 +112,16 @@ class Ranges:
         )
         self.scores[block] = max(q * k for q, k in zip(queries, keys, strict=True))
         return values
+
+    def _embedding(self, side: str, stack: StackConfig, table: str) -> Reach:
+        """A ball around 0: token and position are as long as the longest of each together, at most."""
+        token, position = (
+            float(np.linalg.norm(self._wide(name), axis=1).max())
+            for name in (table, f"{side}.embedding.position.weight")
+        )
+        size = stack.hidden_size
+        radius = token * (math.sqrt(size) if stack.scale_embeddings else 1.0) + position
+        return Reach(np.full(size, radius / math.sqrt(size)), np.zeros(size))
 
     def _norm(self, name: str) -> Reach:
         return Reach(self._wide(f"{name}.weight"), self._wide(f"{name}.bias"))

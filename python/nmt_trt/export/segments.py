@@ -58,8 +58,12 @@ def segment_graph(
 def _begin(g: GraphBuilder, config: TransformerConfig) -> None:
     token = g.input("token", TensorProto.INT32, ["R"])
     position = g.input("position", TensorProto.INT32, [1])
-    summed = layers.embedding_sum(g, token, position, "decoder", token_table(config, "decoder"))
-    x = layers.layer_norm(g, summed, "decoder.embedding.norm", config.norm_epsilon, output=_residual_out(g, config))
+    stack, table, output = config.decoder, token_table(config, "decoder"), _residual_out(g, config)
+    if stack.embedding_norm:
+        summed = layers.embedding_sum(g, token, position, "decoder", table, stack)
+        x = layers.layer_norm(g, summed, "decoder.embedding.norm", config.norm_epsilon, output)
+    else:
+        x = layers.embedding_sum(g, token, position, "decoder", table, stack, output)
     _project(g, config, x, "decoder.layers.0.self_attention", "qkv", "qkv", 3)
 
 

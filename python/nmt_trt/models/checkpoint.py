@@ -2,7 +2,7 @@
 
 The format is torch.save's of PyTorch 1.6 and later: a zip file, nothing in it compressed, with a pickle that
 describes the tensors in `<root>/data.pkl`, one storage each in `<root>/data/<key>` and, in newer files,
-`<root>/byteorder`.
+`<root>/byteorder`. Files of earlier versions are read too: see models/legacy_checkpoint.py.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 
 from nmt_trt.errors import ArchiveError
+from nmt_trt.models.legacy_checkpoint import LEGACY_MAGIC, read_legacy
 from nmt_trt.models.state_pickle import StorageRecord, TensorRecord, read_state_pickle
+from nmt_trt.models.storage import Array, ByteOrder, element_size, storage_values
 
 _MAX_PICKLE = 64 << 20
 _MAX_DIRECTORY = 64 << 20
 _MAX_DIMENSIONS = 8
 _ZIP_MAGIC = b"PK\x03\x04"
-_LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-_BYTE_ORDERS: dict[bytes, Literal["<", ">"]] = {b"little": "<", b"big": ">"}
+_BYTE_ORDERS: dict[bytes, ByteOrder] = {b"little": "<", b"big": ">"}
 _STRUCTURAL_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -39,8 +40,6 @@ _STRUCTURAL_ERRORS = (
     NotImplementedError,
     RuntimeError,
 )
-
-Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 def read_checkpoint(source: str | Path | BinaryIO, name: str | None = None) -> dict[str, Array]:
@@ -72,16 +71,15 @@ def _named(stream: BinaryIO, name: str) -> dict[str, Array]:
     except ArchiveError as error:
         raise ArchiveError(f"{name}: {error}") from error
     except _STRUCTURAL_ERRORS as error:
-        raise ArchiveError(f"{name}: damaged zip file ({error})") from error
+        raise ArchiveError(f"{name}: damaged file ({error})") from error
 
 
 def _read(stream: BinaryIO) -> dict[str, Array]:
-    magic = stream.read(len(_LEGACY_MAGIC))
-    if magic == _LEGACY_MAGIC:
-        raise ArchiveError(
-            "is in PyTorch's format from before version 1.6; convert it with "
-            "torch.save(torch.load(old, map_location='cpu', weights_only=True), new)"
-        )
+    magic = stream.read(len(LEGACY_MAGIC))
+    if magic == LEGACY_MAGIC:
+        stream.seek(0)
+        state, legacy = read_legacy(stream)
+        return {key: _materialise(key, record, legacy[record.storage.key]) for key, record in state.items()}
     if not magic.startswith(_ZIP_MAGIC):
         raise ArchiveError("is not a PyTorch checkpoint (a zip file as torch.save writes)")
     reads = _BoundedReads(stream)
@@ -89,7 +87,7 @@ def _read(stream: BinaryIO) -> dict[str, Array]:
         reads.limit = None
         storages = _Storages(archive, size=stream.seek(0, io.SEEK_END))
         records = read_state_pickle(storages.read("data.pkl", _MAX_PICKLE))
-        return {key: _materialise(key, record, storages) for key, record in records.items()}
+        return {key: _materialise(key, record, storages.array(record.storage)) for key, record in records.items()}
 
 
 class _BoundedReads:
@@ -145,20 +143,15 @@ class _Storages:
         if storage.key not in self._data:
             self._data[storage.key] = self.read(name, sys.maxsize)
         data = self._data[storage.key]
-        native = np.dtype({"bf16": "u2", "?": "u1"}.get(storage.dtype, storage.dtype))
-        stored = native.newbyteorder(self._order)
-        if storage.elements * stored.itemsize != len(data):
-            raise ArchiveError(
-                f"entry {name!r} has {len(data)} bytes; expected {storage.elements} times {stored.itemsize}"
-            )
-        values = np.frombuffer(data, stored).astype(native, copy=False)
-        return values.astype(np.bool_) if storage.dtype == "?" else values
+        size = element_size(storage.dtype)
+        if storage.elements * size != len(data):
+            raise ArchiveError(f"entry {name!r} has {len(data)} bytes; expected {storage.elements} times {size}")
+        return storage_values(data, storage.dtype, self._order)
 
 
-def _materialise(name: str, record: TensorRecord, storages: _Storages) -> Array:
-    """The tensor's values, C-contiguous and read-only."""
+def _materialise(name: str, record: TensorRecord, flat: Array) -> Array:
+    """The tensor's values, C-contiguous and read-only, from those of its storage."""
     _check_bounds(name, record)
-    flat = storages.array(record.storage)
     steps = [step * flat.itemsize for step in record.strides]
     view: Array = np.lib.stride_tricks.as_strided(flat[record.offset :], record.shape, steps, writeable=False)
     values: Array = np.ascontiguousarray(view).reshape(record.shape)

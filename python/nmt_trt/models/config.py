@@ -24,9 +24,14 @@ class StackConfig(_Frozen):
     vocab_size: PositiveInt
     max_positions: PositiveInt
     learned_positions: bool = False
-    activation: Literal["relu", "gelu"] = "relu"
+    activation: Literal["relu", "gelu", "swish"] = "relu"
+    """gelu is the exact (erf) form; swish is x * sigmoid(x)."""
     pre_norm: bool = False
     final_norm: bool = False
+    embedding_norm: bool = True
+    """Whether a LayerNorm follows the sum of token and position."""
+    scale_embeddings: bool = False
+    """Whether token embeddings are multiplied by sqrt(hidden_size) before positions are added."""
 
     @property
     def head_size(self) -> int:
@@ -49,24 +54,50 @@ class SpecialTokens(_Frozen):
 
 
 class SourceTokens(_Frozen):
-    """Special token ids of the encoder's vocabulary that frame a source: prepend + bos + ids + eos."""
+    """Special token ids of the encoder's vocabulary that frame a source: prepend + bos, if any, + ids + eos."""
 
     pad: TokenId
-    bos: TokenId
+    bos: TokenId | None
     eos: TokenId
     prepend: tuple[TokenId, ...] = ()
 
 
-class TokenizerConfig(_Frozen):
-    """A tokenizer: its kind, its file inside the model directory (none for bytes) and its options."""
+class VocabularyConfig(_Frozen):
+    """A vocabulary apart from the tokenizer's model: a JSON file of ids by piece, and its special pieces."""
 
-    kind: Literal["yttm", "sentencepiece", "byte-level"]
+    file: str
+    unk: str = "<unk>"
+    eos: str = "</s>"
+    pad: str = "<pad>"
+
+
+class TokenizerConfig(_Frozen):
+    """A tokenizer: its kind, its files inside the model directory (none for bytes) and its options."""
+
+    kind: Literal["yttm", "sentencepiece", "byte-level", "sentencepiece-vocabulary"]
     file: str | None = None
+    vocabulary: VocabularyConfig | None = None
+    """The kind "sentencepiece-vocabulary" only: gives the ids of SentencePiece's pieces."""
     right_to_left: bool = False
     legacy: bool = False
     """SentencePiece only: NeMo's `sentencepiece_legacy`, which adds NeMo's special tokens after the model's pieces."""
     added_tokens: tuple[str, ...] = ()
     """With `legacy`: further tokens, of languages, added after those."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all its files."""
+        vocabulary = None if self.vocabulary is None else self.vocabulary.file
+        return tuple(name for name in (self.file, vocabulary) if name is not None)
+
+    @model_validator(mode="after")
+    def _has_a_vocabulary(self) -> TokenizerConfig:
+        if (self.vocabulary is not None) != (self.kind == "sentencepiece-vocabulary"):
+            raise ValueError(
+                f"a tokenizer of the kind {self.kind} {'needs' if self.vocabulary is None else 'has no'} "
+                "vocabulary of its own"
+            )
+        return self
 
 
 class TextConfig(_Frozen):
@@ -80,6 +111,8 @@ class TextConfig(_Frozen):
     """Those of a one-to-many model; `target_language` is then None."""
     language_tokens: dict[str, TokenId] = {}
     """Ids that stand before BOS by language: the source language's if it is here, else the target language's."""
+    inline_languages: bool = False
+    """Whether a text may begin with a language's token itself, so that a language need not be chosen."""
     source_tokenizer: TokenizerConfig
     target_tokenizer: TokenizerConfig
 
@@ -95,9 +128,10 @@ class GenerationDefaults(_Frozen):
 class Provenance(_Frozen):
     """Where the model came from."""
 
-    format: Literal["nemo"]
+    format: Literal["nemo", "marian"]
     file: str
     sha256: str
+    """Of the archive, or of the file of the weights; several such files count as one."""
     version: str | None = None
 
 

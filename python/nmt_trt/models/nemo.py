@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,40 +10,24 @@ from pydantic import ValidationError
 
 from nmt_trt.errors import ArchiveError, UnsupportedModelError
 from nmt_trt.models.archive import Archive, Limits
-from nmt_trt.models.checkpoint import Array, read_checkpoint
+from nmt_trt.models.checkpoint import read_checkpoint
 from nmt_trt.models.config import GenerationDefaults, Provenance, StackConfig, TransformerConfig
+from nmt_trt.models.imported import ImportedModel, describe_invalid
 from nmt_trt.models.nemo_config import NemoConfig, NemoStack, parse_nemo_config
 from nmt_trt.models.nemo_tokenizers import ImportedText, import_text
 from nmt_trt.models.nemo_weights import (
     OUTPUT,
-    Weights,
     canonical_weights,
     check_state,
     has_final_norm,
     refuse,
     token_embedding,
 )
+from nmt_trt.models.storage import Array
 from nmt_trt.options import MAX_BEAM_SIZE
 
 _CONFIG = "model_config.yaml"
 _WEIGHTS = "model_weights.ckpt"
-
-
-@dataclass(frozen=True)
-class ImportedModel:
-    """A checkpoint in canonical form.
-
-    Attributes:
-        config: the model.
-        weights: float32 arrays by canonical name.
-        tokenizer_files: contents by the names that `config.text` uses; empty when `config.text` is None.
-        notes: what the user should know about this import.
-    """
-
-    config: TransformerConfig
-    weights: Weights
-    tokenizer_files: dict[str, bytes]
-    notes: tuple[str, ...] = ()
 
 
 def import_nemo(path: str | Path, limits: Limits | None = None) -> ImportedModel:
@@ -78,8 +61,7 @@ def _import(archive: Archive) -> ImportedModel:
     try:
         config = _config(nemo, state, imported, provenance)
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, it['loc']))} {it['msg']}".strip() for it in error.errors())
-        raise ArchiveError(f"{_CONFIG} describes an impossible model: {reasons}") from error
+        raise ArchiveError(f"{_CONFIG} describes an impossible model: {describe_invalid(error)}") from error
     check_state(state, config)
     config = config.model_copy(update=_shared_tables(state))
     notes = imported.notes + _capped_beam(nemo)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 import yaml
 
-from nmt_trt.errors import ArchiveError, UnsupportedModelError
+from nmt_trt.errors import ArchiveError
+from nmt_trt.models.sections import Findings, Section
 from nmt_trt.options import MAX_LENGTH_PENALTY
 
 _FIRST_WITH_MASKED_ENCODER = (1, 6, 0)
@@ -82,103 +82,13 @@ def parse_nemo_config(data: bytes) -> NemoConfig:
         raise ArchiveError(f"model_config.yaml is not plain YAML: {' '.join(str(problem).split())[:300]}") from error
     if not isinstance(content, dict):
         raise ArchiveError(f"model_config.yaml: expected a mapping; found {type(content).__name__}")
-    findings = _Findings()
-    parsed = _parse(_Section("", content, findings))
+    findings = Findings("model_config.yaml")
+    parsed = _parse(Section("", content, findings))
     findings.report()
     return parsed
 
 
-class _Findings:
-    """Collects everything wrong, to tell it all at once."""
-
-    def __init__(self) -> None:
-        self.unsupported: list[str] = []
-        self.invalid: list[str] = []
-
-    def report(self) -> None:
-        if self.unsupported:
-            reasons = "; ".join(self.unsupported + self.invalid)
-            raise UnsupportedModelError(f"this model is not supported: {reasons}")
-        if self.invalid:
-            raise ArchiveError("model_config.yaml: " + "; ".join(self.invalid))
-
-
-class _Section:
-    """A mapping of the configuration; its getters note what is wrong and go on with a stand-in."""
-
-    def __init__(self, path: str, values: dict[object, object], findings: _Findings) -> None:
-        self.path = path
-        self.values = values
-        self.findings = findings
-
-    def section(self, key: str, *, optional: bool = False) -> _Section:
-        value = self.values.get(key)
-        if value is None and optional:
-            value = {}
-        if not isinstance(value, dict):
-            self._invalid(key, "a section", value)
-            value = {}
-        return _Section(f"{self.path}{key}.", value, self.findings)
-
-    def unsupported(self, what: str) -> None:
-        self.findings.unsupported.append(what)
-
-    def integer(self, key: str, default: int | None = None, *, low: int = 1, high: int = 2**31 - 1) -> int:
-        value = self.values.get(key)
-        if value is None and default is not None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self._invalid(key, f"an integer from {low} to {high}", value)
-            return default or 1
-        return value
-
-    def number(self, key: str, default: float) -> float:
-        value = self.values.get(key)
-        if value is None:
-            return default
-        if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", value):
-            value = float(value)  # NeMo's YAML reader takes 1e-3 for a number, YAML 1.1 for a string
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            self._invalid(key, "a number", value)
-            return default
-        return float(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.values.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            self._invalid(key, "true or false", value)
-            return default
-        return value
-
-    def text(self, key: str) -> str | None:
-        value = self.values.get(key)
-        if value is not None and not isinstance(value, str):
-            self._invalid(key, "a string", value)
-            return None
-        return value
-
-    def languages(self, key: str) -> str | tuple[str, ...] | None:
-        value = self.values.get(key)
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        if value is not None and not isinstance(value, str):
-            self._invalid(key, "a language or a list of languages", value)
-            return None
-        return value
-
-    def _invalid(self, key: str, expected: str, value: object) -> None:
-        if value is None:
-            given = "is missing"
-        elif isinstance(value, (str, int, float)):
-            given = f"is {str(value)[:100]!r}" if isinstance(value, str) else f"is {value}"
-        else:
-            given = f"is a {type(value).__name__}"
-        self.findings.invalid.append(f"{self.path}{key} {given}; expected {expected}")
-
-
-def _parse(top: _Section) -> NemoConfig:
+def _parse(top: Section) -> NemoConfig:
     target = top.text("target") or ""
     if target.rpartition(".")[2] != "MTEncDecModel":
         top.unsupported(f"target is {target!r}; only MTEncDecModel is supported")
@@ -209,14 +119,14 @@ def _parse(top: _Section) -> NemoConfig:
     )
 
 
-def _length_penalty(top: _Section) -> float:
+def _length_penalty(top: Section) -> float:
     value = top.number("len_pen", 0.0)
     if not 0 <= value <= MAX_LENGTH_PENALTY:
         top.unsupported(f"len_pen is {value:g}; supported are 0 to {MAX_LENGTH_PENALTY}")
     return value
 
 
-def _masks_by_default(version: str | None, encoder: _Section) -> bool:
+def _masks_by_default(version: str | None, encoder: Section) -> bool:
     """Whether an encoder without a `mask_future` of true or false is causal; an explicit null is false."""
     return "mask_future" not in encoder.values and _numeric(version) >= _FIRST_WITH_MASKED_ENCODER
 
@@ -226,7 +136,7 @@ def _numeric(version: str | None) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d{1,9}", version or "")[:3])
 
 
-def _languages(top: _Section) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
+def _languages(top: Section) -> tuple[str | None, tuple[str, ...], str | None, tuple[str, ...]]:
     """(source, its choices, target, its choices): a side has a language or choices."""
     source, target = top.languages("src_language"), top.languages("tgt_language")
     sides = (("src_language", source), ("tgt_language", target))
@@ -245,7 +155,7 @@ def _one_or_several(languages: str | tuple[str, ...] | None) -> tuple[str | None
     return (None, languages) if isinstance(languages, tuple) else (languages, ())
 
 
-def _stack(side: _Section) -> NemoStack:
+def _stack(side: Section) -> NemoStack:
     if (library := side.text("library") or "nemo") != "nemo":
         side.unsupported(f"{side.path}library is {library!r}; only 'nemo' is supported")
     if arch := side.text("arch"):
@@ -265,7 +175,7 @@ def _stack(side: _Section) -> NemoStack:
     )
 
 
-def _tokenizer(section: _Section, multilingual: bool) -> NemoTokenizer:
+def _tokenizer(section: Section, multilingual: bool) -> NemoTokenizer:
     library = section.text("library") or section.text("tokenizer_name") or "yttm"
     if library not in _LIBRARIES:
         section.unsupported(f"{section.path}library is {library!r}; supported are {', '.join(_LIBRARIES)}")

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from nmt_trt.errors import ArchiveError
-from nmt_trt.models.checkpoint import Array
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.positions import sinusoidal_positions
+from nmt_trt.models.state import Weights, float32, refuse_weights, tensor_problems
+from nmt_trt.models.storage import Array
 from nmt_trt.models.weights import Shapes, weight_shapes
-
-Weights = dict[str, npt.NDArray[np.float32]]
 
 _BLOCKS = {"encoder": ("self_attention", "ffn"), "decoder": ("self_attention", "cross_attention", "ffn")}
 _SUB_LAYERS = ("first_sub_layer", "second_sub_layer", "third_sub_layer")
@@ -26,7 +23,7 @@ _ATTENTION = {
 _FFN = {"in_": ("dense_in",), "out": ("dense_out",)}
 _UNUSED = frozenset(f"{side}._embedding.token_type_embedding.weight" for side in _BLOCKS)
 """NeMo adds them only to inputs with token types, which its translation models never pass."""
-_LISTED = 20
+_FILE = "model_weights.ckpt"
 
 OUTPUT = "log_softmax.mlp.layer0.weight"
 
@@ -77,24 +74,12 @@ def check_state(state: Mapping[str, Array], config: TransformerConfig) -> None:
     """
     expected = _expected(config)
     optional = {name for name in expected if name.endswith("pos_enc")}
-    problems = [f"{name} is missing" for name in expected if name not in state and name not in optional]
-    problems += [f"{name} is unexpected" for name in state if name not in expected and name not in _UNUSED]
-    for name in expected.keys() & state.keys():
-        array = state[name]
-        if array.shape != expected[name]:
-            problems.append(f"{name} has the shape {list(array.shape)}; expected {list(expected[name])}")
-        elif array.dtype.kind != "f":
-            problems.append(f"{name} has the type {array.dtype}; expected floating point")
-        elif not np.isfinite(_float32(array)).all():
-            problems.append(f"{name} holds values that are not finite in float32")
-    refuse(problems)
+    refuse(tensor_problems(state, expected, optional=optional, unused=_UNUSED))
 
 
 def refuse(problems: list[str]) -> None:
     """Raise ArchiveError with the problems, if there are any."""
-    if problems:
-        more = f"; and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-        raise ArchiveError(f"model_weights.ckpt does not fit the model: {'; '.join(problems[:_LISTED])}{more}")
+    refuse_weights(_FILE, problems)
 
 
 def canonical_weights(state: Mapping[str, Array], config: TransformerConfig) -> Weights:
@@ -106,14 +91,9 @@ def canonical_weights(state: Mapping[str, Array], config: TransformerConfig) -> 
             stack = config.encoder if name.startswith("encoder") else config.decoder
             weights[name] = sinusoidal_positions(stack.max_positions, stack.hidden_size)
             continue
-        singles = [_float32(part) for part in parts]
+        singles = [float32(part) for part in parts]
         weights[name] = singles[0] if len(singles) == 1 else np.concatenate(singles)
     return weights
-
-
-def _float32(array: Array) -> npt.NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32, copy=False)
 
 
 def _sources(name: str, config: TransformerConfig) -> tuple[str, ...]:

@@ -76,11 +76,27 @@ def read_state_pickle(data: bytes) -> dict[str, TensorRecord]:
         ArchiveError: a damaged pickle, one that names or does anything that a state dict does not need, or
             one that holds anything but a mapping of names to tensors.
     """
-    machine = _Machine()
+    return checked_state(read_pickle(io.BytesIO(data)))
+
+
+def read_pickle(program: io.BytesIO) -> object:
+    """What one pickle holds: plain data, and records in place of tensors; `program` is then behind it.
+
+    Raises:
+        ArchiveError: a damaged pickle, or one that names or does anything that a state dict does not need.
+    """
     try:
-        value = machine.run(data)
+        return _Machine().run(program)
     except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         raise ArchiveError(f"damaged pickle ({type(error).__name__}: {error})") from error
+
+
+def checked_state(value: object) -> dict[str, TensorRecord]:
+    """The value as a state dict.
+
+    Raises:
+        ArchiveError: it is anything but a mapping of names to tensors.
+    """
     if not isinstance(value, dict):
         raise ArchiveError(f"expected a state dict (a mapping of names to tensors); found {_describe(value)}")
     for name, tensor in value.items():
@@ -98,8 +114,7 @@ class _Machine:
         self.stack: list[object] = []
         self.memo: dict[int, object] = {}
 
-    def run(self, data: bytes) -> object:
-        program = io.BytesIO(data)
+    def run(self, program: io.BytesIO) -> object:
         while code := program.read(1):
             opcode = _OPCODES.get(code)
             if opcode is None:
@@ -160,8 +175,10 @@ class _Machine:
         return [self.stack.pop() for _ in range(count)][::-1]
 
     def persistent_id(self) -> None:
-        """('storage', class, key, location, element count) becomes a StorageRecord."""
-        tag, kind, key, _, elements = _checked(self.stack.pop(), tuple, "a storage's description")
+        """('storage', class, key, location, element count) becomes a StorageRecord; the older format ends in None."""
+        tag, kind, key, _, elements, *view = _checked(self.stack.pop(), tuple, "a storage's description")
+        if view not in ([], [None]):
+            raise ValueError("a storage that is a part of another one")
         if tag != "storage" or not isinstance(kind, Global) or kind.name not in STORAGE_DTYPES:
             raise ValueError(f"a storage described as {_short((tag, kind))}")
         key = _checked(key, str, "a storage key")

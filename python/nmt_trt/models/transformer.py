@@ -7,6 +7,7 @@ Shapes: B sentences, S source tokens, T target tokens, H hidden, D = H / heads, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +65,10 @@ class PositionTable(nn.Module):
 
 
 class Embedding(nn.Module):
-    """norm(token + position); the token table may belong to the other side."""
+    """norm(scale * token + position), norm and scale where the model has them.
+
+    The token table may belong to the other side.
+    """
 
     def __init__(self, stack: StackConfig, dropout: DropoutRates, epsilon: float, own_tokens: bool) -> None:
         super().__init__()
@@ -72,7 +76,10 @@ class Embedding(nn.Module):
             self.token = nn.Embedding(stack.vocab_size, stack.hidden_size)
         make = nn.Embedding if stack.learned_positions else PositionTable
         self.position = make(stack.max_positions, stack.hidden_size)
-        self.norm = nn.LayerNorm(stack.hidden_size, eps=epsilon)
+        if stack.embedding_norm:
+            self.norm = nn.LayerNorm(stack.hidden_size, eps=epsilon)
+        self.has_norm = stack.embedding_norm
+        self.scale = stack.hidden_size**0.5 if stack.scale_embeddings else 1.0
         self.dropout = dropout.embedding
 
     def forward(self, ids: Tensor, table: Tensor) -> Tensor:
@@ -80,7 +87,9 @@ class Embedding(nn.Module):
         length, limit = ids.shape[1], self.position.weight.shape[0]
         if length > limit:
             raise UsageError(f"expected at most {limit} positions, got {length} tokens")
-        states = self.norm(functional.embedding(ids, table) + self.position.weight[:length])
+        states = functional.embedding(ids, table) * self.scale + self.position.weight[:length]
+        if self.has_norm:
+            states = self.norm(states)
         return functional.dropout(states, self.dropout, self.training)
 
 
@@ -178,6 +187,13 @@ class CrossAttention(Attention):
         return self.leave(states, self.attend(query, key, value, mask))
 
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "gelu": functional.gelu,
+    "swish": functional.silu,
+}
+
+
 class FeedForward(Block):
     """The position-wise feed-forward block; gelu is the exact erf form."""
 
@@ -185,7 +201,7 @@ class FeedForward(Block):
         super().__init__(stack, dropout, epsilon)
         self.in_ = nn.Linear(stack.hidden_size, stack.inner_size)
         self.out = nn.Linear(stack.inner_size, stack.hidden_size)
-        self.activation = functional.relu if stack.activation == "relu" else functional.gelu
+        self.activation = ACTIVATIONS[stack.activation]
 
     def forward(self, states: Tensor) -> Tensor:
         """Map [B,T,H] to [B,T,H]."""

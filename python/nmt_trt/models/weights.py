@@ -35,8 +35,9 @@ def _stack_shapes(side: str, stack: StackConfig, *, cross: bool) -> Shapes:
     shapes: Shapes = {
         f"{side}.embedding.token.weight": (stack.vocab_size, hidden),
         f"{side}.embedding.position.weight": (stack.max_positions, hidden),
-        **_norm(f"{side}.embedding.norm", hidden),
     }
+    if stack.embedding_norm:
+        shapes |= _norm(f"{side}.embedding.norm", hidden)
     for index in range(stack.num_layers):
         layer = f"{side}.layers.{index}"
         shapes |= _norm(f"{layer}.self_attention.norm", hidden)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import onnx
 from onnx import TensorProto, helper
 
-_COMPUTING = {"Add", "Cast", "Gelu", "Gemm", "LayerNormalization", "MatMul", "Mul", "Softmax"}
+_COMPUTING = {"Add", "Cast", "Gelu", "Gemm", "LayerNormalization", "MatMul", "Mul", "Sigmoid", "Softmax"}
 """The operators whose results need rounding; all others only move values, or take the larger of two."""
 
 

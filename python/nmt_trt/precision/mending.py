@@ -60,7 +60,7 @@ def _growth(comparison: Comparison, bad: Layer, config: TransformerConfig) -> di
     for layer in comparison.layers:
         block = "output" if layer.name == "logits" else layer.name.rpartition(".")[0]
         of_encoder = layer.name.endswith(".cross_attention.kv")  # computed behind the encoder, for all decoder layers
-        if layer.name.endswith(".norm"):
+        if layer.name.endswith((".norm", ".embedding")):  # an embedding without a norm
             stream = layer.relative_error
         elif block in known and (layer is bad or not of_encoder):
             growth[block] = layer.relative_error - stream

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from importing.nemo_archives import checkpoint_bytes
 from nmt_trt.errors import ArchiveError
-from nmt_trt.models.checkpoint import Array, read_checkpoint
+from nmt_trt.models.checkpoint import read_checkpoint
+from nmt_trt.models.storage import Array
 
 MATRIX = torch.arange(24.0).reshape(4, 6)
 TENSORS = {
@@ -115,11 +116,6 @@ def test_an_unknown_byte_order_is_refused() -> None:
     data = rezipped(checkpoint_bytes({"a": MATRIX}), lambda name, old: b"middle" if "byteorder" in name else old)
     with pytest.raises(ArchiveError, match="weights: has the unknown byte order b'middle'"):
         read(data)
-
-
-def test_the_old_format_says_how_to_convert() -> None:
-    with pytest.raises(ArchiveError, match=r"before version 1\.6; convert it with torch\.save\(torch\.load\("):
-        read(checkpoint_bytes({"a": MATRIX}, zip_format=False))
 
 
 class Hostile:

@@ -19,7 +19,8 @@ from importing.nemo_archives import NemoArchive, State, write_nemo, write_random
 from importing.tokenizer_files import sentencepiece_model
 from nmt_trt.errors import ArchiveError, Error, UnsupportedModelError
 from nmt_trt.models.archive import Limits
-from nmt_trt.models.nemo import ImportedModel, import_nemo
+from nmt_trt.models.imported import ImportedModel
+from nmt_trt.models.nemo import import_nemo
 from nmt_trt.models.weights import weight_shapes
 
 ARCHITECTURES: tuple[dict[str, Any], ...] = (

@@ -1,0 +1,105 @@
+"""SentencePiece models whose pieces get their ids from a vocabulary apart, as in Hugging Face's Marian checkpoints."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from nmt_trt.errors import ArchiveError
+from nmt_trt.models.config import VocabularyConfig
+from nmt_trt.text.sentencepiece_model import load_processor
+
+_SPACE = "\u2581"
+_LANGUAGE = re.compile(r">>.*?<<", re.DOTALL)
+
+
+class SentencePieceVocabularyTokenizer:
+    """Splits text with a SentencePiece model and looks its pieces up; those that have no id are unknown.
+
+    A text may begin with `>>xxx<<`, which is one token whatever SentencePiece makes of it. The names of special tokens
+    stand for these wherever they are in a text.
+
+    Args:
+        data: the serialized SentencePiece model.
+        vocabulary: JSON, an object of ids by piece.
+        special: the names of the special pieces.
+
+    Raises:
+        ArchiveError: not a SentencePiece model, or not such a vocabulary.
+        MissingDependencyError: sentencepiece is not installed.
+    """
+
+    bos = -1
+
+    def __init__(self, data: bytes, vocabulary: bytes, special: VocabularyConfig) -> None:
+        self._processor = load_processor(data)
+        self._ids = read_vocabulary(vocabulary, special.file)
+        names = (special.pad, special.eos, special.unk)
+        missing = [name for name in names if name not in self._ids]
+        if missing:
+            raise ArchiveError(f"{special.file} has no id for {', '.join(missing)}")
+        self.pad, self.eos, self.unk = (self._ids[name] for name in names)
+        self._pieces = {number: piece for piece, number in self._ids.items()}
+        longest_first = sorted(filter(None, names), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, longest_first)))
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids are 0 .. vocab_size - 1; not all of them need have a piece."""
+        return max(self._pieces) + 1
+
+    @property
+    def languages(self) -> dict[str, int]:
+        """The ids of the tokens `>>xxx<<` by xxx."""
+        return {piece[2:-2]: number for piece, number in self._ids.items() if _LANGUAGE.fullmatch(piece)}
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text."""
+        ids: list[int] = []
+        start = 0
+        for match in self._special.finditer(text):
+            ids += self._encode_plain(text[start : match.start()])
+            ids.append(self._ids[match.group()])
+            start = match.end()
+        return ids + self._encode_plain(text[start:])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids; special tokens and ids without a piece leave no trace."""
+        dropped = (self.pad, self.eos, self.unk)
+        pieces = [self._pieces[token] for token in ids if token not in dropped and token in self._pieces]
+        text = str(self._processor.decode_pieces(pieces)) if pieces else ""
+        return text.replace(_SPACE, " ").strip()
+
+    def _encode_plain(self, text: str) -> list[int]:
+        """Ids of a text without special tokens in it."""
+        prefix = _LANGUAGE.match(text)
+        pieces = [] if prefix is None else [prefix.group()]
+        pieces += self._processor.encode(text if prefix is None else text[prefix.end() :], out_type=str)
+        return [self._ids.get(piece, self.unk) for piece in pieces]
+
+
+def read_vocabulary(data: bytes, name: str) -> dict[str, int]:
+    """Ids by piece.
+
+    Args:
+        data: a JSON object.
+        name: what errors call it.
+
+    Raises:
+        ArchiveError: not such an object, or ids that are negative, no integers, or given twice.
+    """
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(f"{name} is not JSON ({error})") from error
+    if not isinstance(content, dict) or not content:
+        raise ArchiveError(f"{name}: expected an object of ids by piece; found {type(content).__name__}")
+    pieces: dict[int, str] = {}
+    for piece, number in content.items():
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 31:
+            raise ArchiveError(f"{name}: {piece!r} has the id {str(number)[:50]}; expected an integer from 0")
+        if number in pieces:
+            raise ArchiveError(f"{name}: {pieces[number]!r} and {piece!r} have the same id {number}")
+        pieces[number] = piece
+    return content
