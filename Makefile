@@ -69,7 +69,7 @@ $(VENV)/package.stamp: $(VENV)/bin/python constraints.txt $(SOURCES) | $(HEADERS
 	touch $@
 
 $(VENV)/tests.stamp: $(VENV)/package.stamp
-	$(BIN)/python -m pip install -q -c constraints.txt '.[torch,zh,ja,test,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt '.[torch,zh,ja,documents,test,dev]'
 	touch $@
 
 # The reference that the tests compare with: the real NeMo 1.23 transformer modules.

@@ -24,7 +24,11 @@ from nmt_trt.models.config import StackConfig, TransformerConfig
 from nmt_trt.models.weights import output_table, token_table
 
 Weights = Mapping[str, np.ndarray]
-ACTIVATIONS = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}
+ACTIVATIONS = {
+    "relu": common_spec.Activation.RELU,
+    "gelu": common_spec.Activation.GELU,
+    "swish": common_spec.Activation.SWISH,
+}
 
 
 def token_string(token: int) -> str:
@@ -69,7 +73,7 @@ def _encoder(config: TransformerConfig, weights: Weights) -> transformer_spec.Tr
         pre_norm=stack.pre_norm,
         no_final_norm=not stack.final_norm,
         activation=ACTIVATIONS[stack.activation],
-        layernorm_embedding=True,
+        layernorm_embedding=stack.embedding_norm,
     )
     spec.embeddings[0].weight = weights[token_table(config, "encoder")]
     _fill_stack(spec, weights, "encoder", stack)
@@ -84,7 +88,7 @@ def _decoder(config: TransformerConfig, weights: Weights) -> transformer_spec.Tr
         pre_norm=stack.pre_norm,
         no_final_norm=not stack.final_norm,
         activation=ACTIVATIONS[stack.activation],
-        layernorm_embedding=True,
+        layernorm_embedding=stack.embedding_norm,
     )
     spec.embeddings.weight = weights[token_table(config, "decoder")]
     spec.projection.weight = weights[output_table(config)]
@@ -105,9 +109,10 @@ def _without_pad(bias: np.ndarray, pad: int) -> np.ndarray:
 
 
 def _fill_stack(spec: Any, weights: Weights, side: str, stack: StackConfig) -> None:
-    spec.scale_embeddings = False
+    spec.scale_embeddings = stack.scale_embeddings
     spec.position_encodings.encodings = weights[f"{side}.embedding.position.weight"]
-    _fill_norm(spec.layernorm_embedding, weights, f"{side}.embedding.norm")
+    if stack.embedding_norm:
+        _fill_norm(spec.layernorm_embedding, weights, f"{side}.embedding.norm")
     if stack.final_norm:
         _fill_norm(spec.layer_norm, weights, f"{side}.norm")
     for index, layer in enumerate(spec.layer):

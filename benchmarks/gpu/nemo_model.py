@@ -94,10 +94,21 @@ def nemo_model(config: TransformerConfig, weights: Mapping[str, npt.NDArray[np.f
         RuntimeError: NeMo's sources have not been fetched.
     """
     encoder, decoder = config.encoder, config.decoder
-    shared = ("max_positions", "learned_positions", "activation", "pre_norm", "final_norm", "num_heads")
+    shared = (
+        "max_positions",
+        "learned_positions",
+        "activation",
+        "pre_norm",
+        "final_norm",
+        "num_heads",
+        "embedding_norm",
+        "scale_embeddings",
+    )
     differing = [name for name in shared if getattr(encoder, name) != getattr(decoder, name)]
     if differing:
         raise ValueError(f"encoder and decoder must have the same {', '.join(differing)}")
+    if decoder.activation == "swish" or not decoder.embedding_norm or decoder.scale_embeddings:
+        raise ValueError("NeMo has no swish, and always a norm of its embeddings, which it never scales")
     tokens = config.special_tokens
     model = NemoModel(
         Architecture(

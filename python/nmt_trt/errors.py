@@ -41,6 +41,10 @@ class ArchiveError(Error):
     """A checkpoint archive that is damaged, hostile or not what it claims to be."""
 
 
+class DownloadError(Error):
+    """A checkpoint that was asked for by name and cannot be downloaded."""
+
+
 class UnsupportedModelError(Error):
     """A checkpoint whose options are not supported; names all of them at once."""
 

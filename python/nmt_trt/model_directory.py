@@ -146,7 +146,7 @@ def read_config(directory: Path) -> TransformerConfig:
     """
     if not directory.is_dir():
         raise ModelDirectoryError(
-            f"{directory}: not a model directory; make one with: nmt-trt build CHECKPOINT.nemo {directory}"
+            f"{directory}: not a model directory; make one with: nmt-trt build CHECKPOINT {directory}"
         )
     required = [CONFIG_FILE, WEIGHTS_FILE, *(graph_file(name) for name in GRAPH_NAMES)]
     missing = [name for name in required if not (directory / name).is_file()]
@@ -171,9 +171,9 @@ def read_tokenizer_files(directory: Path, config: TransformerConfig) -> dict[str
     """
     if config.text is None:
         return {}
-    names = {config.text.source_tokenizer.file, config.text.target_tokenizer.file} - {None}
+    names = {*config.text.source_tokenizer.files, *config.text.target_tokenizer.files}
     files = {}
-    for name in sorted(str(name) for name in names):
+    for name in sorted(names):
         if Path(name).name != name:
             raise ModelDirectoryError(f"{directory / CONFIG_FILE}: tokenizer file {name!r} must be a bare file name")
         try:

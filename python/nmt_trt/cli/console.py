@@ -57,8 +57,8 @@ def notice(message: str, *, quiet: bool) -> None:
         Console(stderr=True).print(message, style="dim", markup=False, highlight=False)
 
 
-def print_timings(console: Console, timings: Timings, sentences: int) -> None:
-    """A table of the seconds and the share of each stage, and sentences a second."""
+def print_timings(console: Console, timings: Timings, count: int, *, unit: str = "sentences") -> None:
+    """A table of the seconds and the share of each stage, and how many sentences, or lines, a second."""
     total = timings.total
     table = Table("stage")
     table.add_column("seconds", justify="right")
@@ -68,8 +68,8 @@ def print_timings(console: Console, timings: Timings, sentences: int) -> None:
     table.add_section()
     table.add_row("total", f"{total:.3f}", "")
     console.print(table)
-    rate = f"{sentences / total:,.1f}" if total else "-"
-    console.print(f"{sentences:,} sentences, {rate} sentences/s", highlight=False)
+    rate = f"{count / total:,.1f}" if total else "-"
+    console.print(f"{count:,} {unit}, {rate} {unit}/s", highlight=False)
 
 
 def stage_seconds(timings: Timings) -> dict[str, float]:

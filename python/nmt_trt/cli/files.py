@@ -31,8 +31,12 @@ def open_input(path: Path | None) -> Iterator[BinaryIO]:
             yield stream
 
 
-def read_lines(stream: BinaryIO) -> Iterator[str]:
+def read_lines(stream: BinaryIO, *, keep_ends: bool = False) -> Iterator[str]:
     r"""The lines of a UTF-8 stream, ended by \n or \r\n and by nothing else; the last may lack its end.
+
+    Args:
+        stream: what is read, as far as it is asked for.
+        keep_ends: yield the lines with their ends.
 
     Raises:
         LineError: a line that is not UTF-8, or of more than MAX_LINE_BYTES bytes.
@@ -44,8 +48,10 @@ def read_lines(stream: BinaryIO) -> Iterator[str]:
             raise LineError(number, f"more than {MAX_LINE_BYTES:,} bytes long; is this text?")
         if number == 1:
             raw = raw.removeprefix(_BYTE_ORDER_MARK)
+        if not keep_ends:
+            raw = raw.removesuffix(b"\n").removesuffix(b"\r")
         try:
-            line = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
+            line = raw.decode()
         except UnicodeDecodeError as error:
             byte = raw[error.start]
             raise LineError(number, f"not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}") from error

@@ -27,6 +27,7 @@ def answer_stream(
     windows: Callable[..., Iterator[list[Answer]]],
     render: Callable[[Answer], str],
     several: bool,
+    keep_ends: bool = False,
 ) -> None:
     """Open model, input and output, and write one line an answer.
 
@@ -35,6 +36,7 @@ def answer_stream(
         windows: translate_windows, or a function with its parameters.
         render: an answer as one line.
         several: whether that line has room for more than the best hypothesis.
+        keep_ends: whether lines come and go with their ends.
 
     Raises:
         UsageError: several hypotheses were asked for where there is no room, or an option cannot be used.
@@ -52,22 +54,22 @@ def answer_stream(
         with counting("sentences", None, quiet=runtime.quiet or interactive or sink.isatty()) as advance:
             answers = windows(
                 model,
-                read_lines(source),
+                read_lines(source, keep_ends=keep_ends),
                 window=1 if interactive else flags.window,
                 timings=spent,
                 progress=advance,
                 **options,
             )
-            count = _write(answers, render, sink)
+            count = _write(answers, render, sink, end="" if keep_ends else "\n")
     if flags.timings:
-        print_timings(Console(stderr=True), spent, count)
+        print_timings(Console(stderr=True), spent, count, unit="lines" if keep_ends else "sentences")
 
 
-def _write(windows: Iterator[list[Answer]], render: Callable[[Answer], str], sink: BinaryIO) -> int:
+def _write(windows: Iterator[list[Answer]], render: Callable[[Answer], str], sink: BinaryIO, *, end: str) -> int:
     """Write one line an answer, flushing after each window; returns their number."""
     count = 0
     for window in windows:
-        sink.write("".join(render(answer) + "\n" for answer in window).encode())
+        sink.write("".join(render(answer) + end for answer in window).encode())
         sink.flush()
         count += len(window)
     return count

@@ -9,7 +9,8 @@ import typer
 from nmt_trt.cli.answers import translation_json, translation_text
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags
 from nmt_trt.cli.streaming import answer_stream
-from nmt_trt.runtime.stream import translate_windows
+from nmt_trt.errors import UsageError
+from nmt_trt.runtime.stream import document_windows, translate_windows
 
 AsJson = Annotated[
     bool,
@@ -18,11 +19,20 @@ AsJson = Annotated[
         help="Write one JSON object a line: source, translation, and hypotheses with text, tokens, score and log_prob.",
     ),
 ]
+AsDocument = Annotated[
+    bool,
+    typer.Option(
+        "--document",
+        help="Translate running text: each line is split into sentences; blank lines, spaces and line ends are kept. "
+        "Needs the extra documents.",
+    ),
+]
 
 
 def translate(
     model_dir: ModelDirectory = None,
     as_json: AsJson = False,
+    document: AsDocument = False,
     *,
     stream: StreamFlags,
     search: SearchFlags,
@@ -34,6 +44,13 @@ def translate(
 
     Example: nmt-trt translate my_model/ < input.txt > output.txt
     """
+    if document:
+        if as_json:
+            raise UsageError("--document contradicts --json, which writes one object a line")
+        answer_stream(
+            model_dir, stream, search, runtime, windows=document_windows, render=str, several=False, keep_ends=True
+        )
+        return
     answer_stream(
         model_dir,
         stream,

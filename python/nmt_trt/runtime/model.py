@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Unpack, overload
+from types import TracebackType
+from typing import NoReturn, Self, Unpack, overload
 
 import numpy as np
 
@@ -16,9 +18,13 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
+from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.inputs import Row, SourceIds, source_rows
-from nmt_trt.text.pipeline import TextPipeline
+from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
+from nmt_trt.runtime.worker import Worker
+from nmt_trt.text.document import document_lines
+from nmt_trt.text.pipeline import TextPipeline, check_text
 
 Progress = Callable[[int], None]
 """Called with the number of sentences that have just been finished."""
@@ -26,6 +32,9 @@ Progress = Callable[[int], None]
 
 class Model:
     """A model directory opened with a backend. Calls from several threads are served one after the other.
+
+    `with nmt_trt.load(...) as model:` ends the thread of its asynchronous requests with the block: once they are
+    done, or after an exception or Ctrl-C without those that have not begun.
 
     Attributes:
         config: the model's architecture, tokens and defaults.
@@ -68,6 +77,23 @@ class Model:
         if self.config.text is not None:
             self._text = TextPipeline(self.config, files).with_languages(source_language, target_language)
         self._lock = threading.Lock()
+        self._worker = Worker()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(cancel=kind is not None)
+
+    def close(self, *, cancel: bool = False) -> None:
+        """End the thread of the asynchronous requests, once they are done. The other methods go on working.
+
+        Args:
+            cancel: drop the requests that have not begun; their futures are cancelled.
+        """
+        self._worker.close(cancel=cancel)
 
     @property
     def backend(self) -> str:
@@ -78,6 +104,15 @@ class Model:
     def memory(self) -> dict[str, int]:
         """Bytes of GPU memory in use, by what they are for; empty on the CPU."""
         return self._backend.memory
+
+    @property
+    def languages(self) -> tuple[str | None, str | None]:
+        """What it translates from and to; None where that is not known.
+
+        Raises:
+            UsageError: the model has no tokenizer.
+        """
+        return self._pipeline().languages
 
     def warmup(self, sentences: int = 1, source_length: int = 64, **options: Unpack[GenerationKeywords]) -> None:
         """Do now what the first sentences would otherwise wait for: engines, kernels, CUDA graphs. Nothing on the CPU.
@@ -139,13 +174,12 @@ class Model:
         Raises:
             UsageError: as `translate`.
         """
-        if self._text is None:
-            raise UsageError(f"{self.directory}: this model has no tokenizer; it can only generate() from ids")
+        pipeline = self._pipeline()
         resolved = make_options(**options).resolve(self.config)
         started = time.perf_counter()
         filled = [index for index, text in enumerate(texts) if text.strip()]
         try:
-            rows = source_rows([self._text.encode(texts[index]) for index in filled], self.config)
+            rows = source_rows([pipeline.encode(texts[index]) for index in filled], self.config)
             preprocess = time.perf_counter() - started
             result = self._generate(rows, resolved, progress)
         except SourceError as error:
@@ -154,10 +188,87 @@ class Model:
         nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
         for index, hypotheses in zip(filled, result.hypotheses, strict=True):
-            answers[index] = [(self._text.decode(h.tokens), h) for h in hypotheses]
+            answers[index] = [(pipeline.decode(h.tokens), h) for h in hypotheses]
         result.timings.preprocess += preprocess
         result.timings.postprocess += time.perf_counter() - started
         return answers, result.timings
+
+    def generate_async(self, src_ids: SourceIds, **options: Unpack[GenerationKeywords]) -> Future[GenerationResult]:
+        """`generate` in the model's own thread; see `translate_async`. The ids are copied before this returns.
+
+        Raises:
+            UsageError: the model is closed.
+        """
+        try:
+            rows = source_rows(src_ids, self.config)
+        except UsageError as error:
+            failure = error
+            return self._worker.submit(lambda: _raise(failure))
+        return self._worker.submit(lambda: self.generate(rows, **options))
+
+    @overload
+    def translate_async(  # type: ignore[overload-overlap]
+        self, text: str, **options: Unpack[GenerationKeywords]
+    ) -> Future[str]: ...
+
+    @overload
+    def translate_async(self, text: Sequence[str], **options: Unpack[GenerationKeywords]) -> Future[list[str]]: ...
+
+    def translate_async(
+        self, text: str | Sequence[str], **options: Unpack[GenerationKeywords]
+    ) -> Future[str] | Future[list[str]]:
+        """`translate` in a thread that the model keeps for such requests, one after the other in their order.
+
+        The future gets the translations or the exception; `cancel()` drops a request that has not begun. Requests are
+        never merged, so that no result depends on what else is waiting: sentences to be searched together belong in
+        one request. The interpreter waits at its exit for what has been asked for, unless `close` has dropped it.
+
+        Raises:
+            UsageError: the model is closed.
+        """
+        if isinstance(text, str):
+            return self._worker.submit(lambda: self.translate(text, **options))
+        texts = list(text)
+        return self._worker.submit(lambda: self.translate(texts, **options))
+
+    def translate_iter(
+        self, lines: Iterable[str], *, window: int = DEFAULT_WINDOW, **options: Unpack[GenerationKeywords]
+    ) -> Iterator[str]:
+        """Translate lines lazily and in order, holding no more than one window of them.
+
+        Args:
+            lines: any number of texts; an empty one stays empty.
+            window: how many are read, sorted by length and translated before the first of them is yielded. More is
+                faster; fewer come sooner. About a million characters end a window, too.
+            **options: see GenerationOptions.
+
+        Raises:
+            UsageError: an option that cannot be used, or a model without tokenizer; before anything is read.
+            LineError: a line that cannot be translated, once everything before it has been yielded. So do exceptions
+                of `lines` arrive.
+        """
+        return (translation.text for translation in translate_stream(self, lines, window=window, **options))
+
+    def translate_document(self, text: str, **options: Unpack[GenerationKeywords]) -> str:
+        """Translate a text of any length sentence by sentence; what is between the sentences stays.
+
+        Each line is split into sentences by the rules of the source language; no sentence goes beyond its line. Line
+        breaks of all kinds, blank lines, indentation and pieces without letters or digits are kept as they are. Spaces
+        between sentences are, too, but for what Chinese and Japanese do without.
+
+        Raises:
+            SourceError: a sentence too long for the model; names the line, counted from 0, and the sentence.
+            MissingDependencyError: the extra `documents` is not installed.
+            UsageError: the model has no tokenizer, or an option cannot be used.
+        """
+        check_text(text)
+        lines, _ = DocumentTranslator(self).translate(document_lines(text), **options)
+        return "".join(lines)
+
+    def _pipeline(self) -> TextPipeline:
+        if self._text is None:
+            raise UsageError(f"{self.directory}: this model has no tokenizer; it can only generate() from ids")
+        return self._text
 
     def _generate(self, rows: list[Row], options: ResolvedOptions, progress: Progress | None) -> GenerationResult:
         timings = Timings()
@@ -170,3 +281,7 @@ class Model:
                 if progress is not None:
                     progress(len(batch))
         return GenerationResult(hypotheses, timings)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error

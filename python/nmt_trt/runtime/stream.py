@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
-from typing import TypeVar, Unpack
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from nmt_trt.errors import Error, LineError, SourceError, UsageError
+from nmt_trt.errors import LineError, SourceError, UsageError
 from nmt_trt.options import GenerationKeywords, make_options
 from nmt_trt.results import Hypothesis, Timings
-from nmt_trt.runtime.model import Model, Progress
+from nmt_trt.runtime.documents import DocumentTranslator
+
+if TYPE_CHECKING:
+    from nmt_trt.runtime.model import Model, Progress
 
 DEFAULT_WINDOW = 2048
 WINDOW_SIZE = 1 << 20
@@ -89,6 +92,32 @@ def translate_windows(
     return _run(model, lines, window, translate, options)
 
 
+def document_windows(
+    model: Model,
+    lines: Iterable[str],
+    *,
+    window: int = DEFAULT_WINDOW,
+    timings: Timings | None = None,
+    progress: Progress | None = None,
+    **options: Unpack[GenerationKeywords],
+) -> Iterator[list[str]]:
+    """`Model.translate_document` on a document of any length: its lines, their ends included, a window at a time.
+
+    Raises:
+        UsageError: an option that cannot be used, or a model without tokenizer.
+        MissingDependencyError: the extra `documents` is not installed.
+        LineError: a line with a sentence that cannot be translated, once everything before it has been yielded.
+    """
+    translator = DocumentTranslator(model)
+
+    def translate(window_lines: Sequence[str]) -> list[str]:
+        translated, spent = translator.translate(window_lines, progress=progress, **options)
+        _add(timings, spent)
+        return translated
+
+    return _run(model, lines, window, translate, options)
+
+
 def generate_windows(
     model: Model,
     rows: Iterable[Sequence[int]],
@@ -139,7 +168,7 @@ def _answers(
 def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
     """The items in lists of at most `window`; those that came before an error are yielded before it is raised."""
     source = iter(items)
-    failure: Error | None = None
+    failure: Exception | None = None
     ended = False
     while not ended:
         gathered: list[Item] = []
@@ -150,7 +179,7 @@ def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
             except StopIteration:
                 ended = True
                 break
-            except Error as error:
+            except Exception as error:
                 failure, ended = error, True
                 break
             gathered.append(item)

@@ -1,4 +1,4 @@
-"""Text to the encoder's ids, and the decoder's ids to text, exactly as NeMo does it."""
+"""Text to the encoder's ids, and the decoder's ids to text, exactly as the model's own toolkit does it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,15 @@ class TextPipeline:
         )
         return other
 
+    @property
+    def languages(self) -> tuple[str | None, str | None]:
+        """What it translates from and to; None where that is not known."""
+        return self._languages
+
     def encode(self, text: str) -> list[int]:
         """The encoder's whole input: prepended ids, BOS, the text's ids, EOS.
+
+        Nothing is prepended to a text that names its own language, in a model where texts may.
 
         Raises:
             UsageError: not a text, or a multilingual model without a language.
@@ -64,7 +71,10 @@ class TextPipeline:
         """
         check_text(text)
         prepared = self._source_processor.prepare(text.rstrip("\n"))
-        return [*self._prefix, self._frame.bos, *self._source.encode(prepared), self._frame.eos]
+        ids = self._source.encode(prepared)
+        begins_with_language = self._text.inline_languages and ids[:1] in self._language_rows
+        bos = [] if self._frame.bos is None else [self._frame.bos]
+        return [*(() if begins_with_language else self._prefix), *bos, *ids, self._frame.eos]
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """Text of generated ids; special tokens leave no trace, ids beyond the vocabulary are unknown tokens.
@@ -96,7 +106,13 @@ class TextPipeline:
                 return (tokens[language],)
         return self._frame.prepend
 
+    @cached_property
+    def _language_rows(self) -> list[list[int]]:
+        return [[token] for token in self._text.language_tokens.values()]
+
     def _check_languages(self) -> None:
+        if self._text.inline_languages:
+            return
         choices = (self._text.source_languages, self._text.target_languages)
         for side, language, known in zip(("source", "target"), self._languages, choices, strict=True):
             if known and language is None:

@@ -37,12 +37,12 @@ def make_processor(language: str | None, pair: tuple[str | None, str | None], ki
     Args:
         language: the side's language, NeMo's own words included: "ignore" and None for none, "ja-mecab".
         pair: (source, target) language; English with Japanese has a rule of its own.
-        kind: the side's kind of tokenizer; bytes need no processing.
+        kind: the side's kind of tokenizer; bytes need no processing, and Marian's models get none.
 
     Raises:
         MissingDependencyError: the language needs a package that is not installed.
     """
-    if kind == "byte-level":
+    if kind in ("byte-level", "sentencepiece-vocabulary"):
         return PlainProcessor()
     if language in ("en", "ja") and set(pair) == {"en", "ja"}:
         return EnglishJapaneseProcessor(language)

@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from nmt_trt.errors import ArchiveError
 from nmt_trt.text.dependencies import require
+
+
+def load_processor(data: bytes) -> Any:
+    """The sentencepiece library's SentencePieceProcessor of a serialized model.
+
+    Raises:
+        ArchiveError: not a SentencePiece model.
+        MissingDependencyError: sentencepiece is not installed.
+    """
+    processor = require("sentencepiece", "a SentencePiece tokenizer").SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(data)
+        size = int(processor.get_piece_size())
+        processor.id_to_piece(list(range(size)))  # notices pieces that are not UTF-8
+        processor.decode([processor.unk_id()])
+    except (RuntimeError, ValueError, IndexError, OSError) as error:
+        raise ArchiveError(f"not a SentencePiece model ({error})") from error
+    if not size:
+        raise ArchiveError("a SentencePiece model without pieces")
+    return processor
 
 
 class SentencePieceTokenizer:
@@ -27,17 +48,8 @@ class SentencePieceTokenizer:
     """
 
     def __init__(self, data: bytes, *, legacy: bool = False, added_tokens: Sequence[str] = ()) -> None:
-        library = require("sentencepiece", "a SentencePiece tokenizer")
-        self._processor = library.SentencePieceProcessor()
-        try:
-            self._processor.LoadFromSerializedProto(data)
-            self._own_size = int(self._processor.get_piece_size())
-            self._processor.id_to_piece(list(range(self._own_size)))  # notices pieces that are not UTF-8
-            self._processor.decode([self._processor.unk_id()])
-        except (RuntimeError, ValueError, IndexError, OSError) as error:
-            raise ArchiveError(f"not a SentencePiece model ({error})") from error
-        if not self._own_size:
-            raise ArchiveError("a SentencePiece model without pieces")
+        self._processor = load_processor(data)
+        self._own_size = int(self._processor.get_piece_size())
         self._legacy = legacy
         self.unk = int(self._processor.unk_id())
         self._added: dict[str, int] = {}

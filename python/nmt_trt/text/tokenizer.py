@@ -9,6 +9,7 @@ from nmt_trt.errors import ArchiveError, ModelDirectoryError
 from nmt_trt.models.config import TokenizerConfig
 from nmt_trt.text.byte_level import ByteLevelTokenizer
 from nmt_trt.text.sentencepiece_model import SentencePieceTokenizer
+from nmt_trt.text.sentencepiece_vocabulary import SentencePieceVocabularyTokenizer
 from nmt_trt.text.yttm import YttmTokenizer
 
 
@@ -52,10 +53,13 @@ def make_tokenizer(config: TokenizerConfig, files: Mapping[str, bytes]) -> Token
     """
     if config.kind == "byte-level":
         return ByteLevelTokenizer()
-    if config.file is None or config.file not in files:
-        raise ModelDirectoryError(f"tokenizer file {config.file!r} is missing; there are {sorted(files)}")
-    data = files[config.file]
+    for name in config.files or (None,):
+        if name not in files:
+            raise ModelDirectoryError(f"tokenizer file {name!r} is missing; there are {sorted(files)}")
+    data = files[config.files[0]]
     try:
+        if config.vocabulary is not None:
+            return SentencePieceVocabularyTokenizer(data, files[config.vocabulary.file], config.vocabulary)
         if config.kind == "yttm":
             return YttmTokenizer(data, right_to_left=config.right_to_left)
         return SentencePieceTokenizer(data, legacy=config.legacy, added_tokens=config.added_tokens)

@@ -17,7 +17,7 @@ from random_models import random_sources
 def test_greedy_search_agrees(tmp_path: Path, seed: int) -> None:
     from ctranslate2_model import token_id, token_string, write_ctranslate2_model
 
-    config = write_ending_model(tmp_path / "model", seed, causal_encoder=False)
+    config = write_ending_model(tmp_path / "model", seed, of_nemo=False, causal_encoder=False)
     sources = random_sources(config, count=12, longest=10, seed=seed)
     model = nmt_trt.load(tmp_path / "model", backend="onnxruntime", threads=1)
     expected = model.generate(sources, beam_size=1, max_length=20, max_length_delta=-1)

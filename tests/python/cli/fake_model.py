@@ -14,6 +14,7 @@ from nmt_trt.models.config import TextConfig, TokenizerConfig
 from nmt_trt.options import GenerationKeywords, make_options
 from nmt_trt.runtime.inputs import SourceIds
 from nmt_trt.runtime.model import Progress
+from nmt_trt.text.pipeline import TextPipeline
 from random_models import random_config
 
 TEXT = TextConfig(
@@ -38,6 +39,7 @@ class FakeModel(Model):
         self.limit = limit
         self.asked: list[list[object]] = []
         self.options: Any = {}
+        self._text = None if text is None else TextPipeline(self.config, {})
 
     @property
     def backend(self) -> str:

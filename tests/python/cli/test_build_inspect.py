@@ -11,8 +11,14 @@ import sacrebleu
 from cli.conftest import Run
 from cli.fake_model import TEXT, FakeModel
 from importing.nemo_archives import write_random_nemo
+from nmt_trt.engines.builder import BuiltPlan
+from nmt_trt.engines.directory_plans import Manifest
+from nmt_trt.engines.plan_record import PlanOrigin, PlanRecord
+from nmt_trt.engines.plan_spec import EngineShapes, Range
+from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.inspection import count_parameters, inspect_path
 from nmt_trt.model_directory import read_weights
+from nmt_trt.models.config import GenerationDefaults
 from random_models import write_random_model
 
 
@@ -85,6 +91,32 @@ def test_inspect_json(run: Run, model_dir: Path) -> None:
     assert report["kind"] == "model directory"
     assert report["config"] == json.loads((model_dir / "config.json").read_text("utf-8"))
     assert report["files"] == {path.name: path.stat().st_size for path in model_dir.iterdir()}
+    assert report["engines"] == []
+
+
+def test_inspect_tells_engines_and_the_sizes_of_later_ones(run: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    write_random_model(model, 0, generation=GenerationDefaults(beam_size=4))
+    assert "engines\n" not in run("inspect", model).stdout
+    write_engine_sizes(model, {"source": Range(1, 8, 16)})
+    folder = model / "engines" / "tensorrt-rtx-1.4.0-sm_86-fp16"
+    folder.mkdir(parents=True)
+    made = {"flavour": "tensorrt-rtx", "library": "1.4.0.76", "target": "sm_86", "precision": "fp16"}
+    origin = PlanOrigin(**made, graph="decoder_0", dimensions={}, graph_sha256="", weights_sha256={})
+    built = BuiltPlan(bytes(700), 0.5, 7, b"")
+    plans = (PlanRecord.of(origin, built, None), PlanRecord.of(origin, built, None))
+    (folder / "manifest.json").write_text(Manifest(shapes=EngineShapes(), plans=plans).model_dump_json())
+    lines = run("inspect", model).stdout.splitlines()
+    assert "engine sizes     batch 1:8:64, source 1:8:16, beam 1:4:8" in lines
+    assert lines[-2:] == [
+        "engines",
+        "  tensorrt-rtx-1.4.0-sm_86-fp16  fp16 for sm_86, batch 1:8:64, source 1:64:256, beam 1:4:8, "
+        "1,400 bytes in 2 plans",
+    ]
+    report = json.loads(run("inspect", model, "--json").stdout)
+    assert report["engine_sizes"] == {"batch": "1:8:64", "source": "1:8:16", "beam": "1:4:8"}
+    shapes = {"batch": "1:8:64", "source": "1:64:256", "beam": "1:4:8"}
+    assert report["engines"] == [{"name": folder.name, **made, "shapes": shapes, "plans": 2, "size": 1400}]
 
 
 @pytest.mark.parametrize("seed", range(6))

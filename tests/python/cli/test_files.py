@@ -35,6 +35,11 @@ def test_lines(data: bytes, lines: list[str]) -> None:
     assert list(read_lines(io.BytesIO(data))) == lines
 
 
+def test_lines_with_their_ends() -> None:
+    lines = read_lines(io.BytesIO(b"\xef\xbb\xbfa\r\n\nb\r\r\n\xc2\x85c"), keep_ends=True)
+    assert list(lines) == ["a\r\n", "\n", "b\r\r\n", "\x85c"]
+
+
 def test_bytes_that_are_not_utf8() -> None:
     lines = read_lines(io.BytesIO(b"fine\nab\xffc\nfine\n"))
     assert next(lines) == "fine"

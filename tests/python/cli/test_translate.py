@@ -66,11 +66,26 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "num_hypotheses": 2,
         "policy": "gnmt",
         "batch_size": 5,
+        "batch_type": "sentences",
         "deterministic": True,
+        "min_length": 2,
+        "repetition_penalty": 1.3,
+        "no_repeat_ngram": 3,
+        "forced_bos": 7,
+        "forced_eos": 3,
     }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
-    assert run("translate", "--json", "--deterministic", *arguments, stdin=b"a\n").exit_code == 0
-    assert fake.options == given
+    arguments += ["--deterministic", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
+    assert run("translate", "--json", *arguments, stdin=b"a\n").exit_code == 0
+    lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9]}
+    assert fake.options == {**given, **lists, "early_stopping": False}
+
+
+@pytest.mark.parametrize(("given", "value"), [("true", True), ("false", False), ("never", "never")])
+def test_early_stopping_reaches_the_model(run: Run, fake: FakeModel, given: str, value: object) -> None:
+    assert run("translate", "--policy=hf", f"--early-stopping={given}", stdin=b"a\n").exit_code == 0
+    assert fake.options["policy"] == "hf"
+    assert fake.options["early_stopping"] is value or fake.options["early_stopping"] == value == "never"
 
 
 def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +169,10 @@ def test_invalid_utf8(run: Run, fake: FakeModel) -> None:
         ),
         (["--deterministic", "--policy", "nemo"], "error: deterministic=True contradicts policy='nemo'"),
         (["--policy", "best"], "Invalid value for '--policy'"),
+        (["--early-stopping", "true"], "error: early_stopping is of policy 'hf'; given policy 'gnmt'"),
+        (["--suppress-tokens", "3,4"], "error: --suppress-tokens must hold token ids separated by spaces; given '3,4'"),
+        (["--bad-words", "3 4, x"], "error: --bad-words must hold token ids separated by spaces; given ' x'"),
+        (["--bad-words", "3,"], "error: bad_words[1] must hold one token or more"),
         (["--backend", "magic"], "Invalid value for '--backend'"),
         (["--threads", "0"], "Invalid value for '--threads'"),
         (["--window", "0"], "Invalid value for '--window'"),

@@ -14,6 +14,7 @@ from nmt_trt.export.low_weights import low_weights
 from nmt_trt.export.planning import FP16_ROOM, plan_islands
 from nmt_trt.export.ranges import Ranges, Reach
 from nmt_trt.export.stored_islands import read_float32_blocks, write_float32_blocks
+from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.weights import output_table
 from random_models import random_config, random_weights
 
@@ -53,6 +54,14 @@ def test_a_bias_alone_counts() -> None:
     assert reach.through(np.array([[-50000.0, -50000.0]]), np.array([100000.0])).tolist() == [100000.0]
 
 
+def every_embedding(config: TransformerConfig, weights: dict[str, np.ndarray]) -> np.ndarray:
+    """What the first layer of an encoder whose embedding has no norm can be given: float32 [tokens x positions, H]."""
+    tokens, positions = (weights[f"encoder.embedding.{table}.weight"] for table in ("token", "position"))
+    scale = np.sqrt(config.encoder.hidden_size) if config.encoder.scale_embeddings else 1.0
+    summed: np.ndarray = scale * tokens[:, None] + positions
+    return summed.reshape(-1, config.encoder.hidden_size)
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_scores_stay_within_their_bound(seed: int) -> None:
     config = random_config(seed)
@@ -60,10 +69,13 @@ def test_scores_stay_within_their_bound(seed: int) -> None:
     ranges = Ranges(config, weights)
     stack, rng = config.encoder, np.random.default_rng(seed)
     block = "encoder.layers.0.self_attention"
-    norm = f"{block}.norm" if stack.pre_norm else "encoder.embedding.norm"
-    z = rng.standard_normal((500, stack.hidden_size))
-    z *= np.sqrt(stack.hidden_size) / np.linalg.norm(z, axis=1, keepdims=True)
-    x = z * weights[f"{norm}.weight"] + weights[f"{norm}.bias"]
+    if stack.pre_norm or stack.embedding_norm:
+        norm = f"{block}.norm" if stack.pre_norm else "encoder.embedding.norm"
+        z = rng.standard_normal((500, stack.hidden_size))
+        z *= np.sqrt(stack.hidden_size) / np.linalg.norm(z, axis=1, keepdims=True)
+        x = z * weights[f"{norm}.weight"] + weights[f"{norm}.bias"]
+    else:
+        x = every_embedding(config, weights)
     query, key, _ = np.split(x @ weights[f"{block}.qkv.weight"].T + weights[f"{block}.qkv.bias"], 3, axis=1)
     heads = (len(x), stack.num_heads, stack.head_size)
     scores = np.einsum("qhd,khd->hqk", query.reshape(heads), key.reshape(heads))

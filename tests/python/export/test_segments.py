@@ -196,9 +196,9 @@ SEEDS = range(40)
 
 def test_the_random_models_cover_every_option() -> None:
     configs = [random_config(seed) for seed in SEEDS]
-    for option in ("pre_norm", "final_norm", "learned_positions"):
+    for option in ("pre_norm", "final_norm", "learned_positions", "embedding_norm", "scale_embeddings"):
         assert {getattr(config.decoder, option) for config in configs} == {True, False}
-    assert {config.decoder.activation for config in configs} == {"relu", "gelu"}
+    assert {config.decoder.activation for config in configs} == {"relu", "gelu", "swish"}
     assert {(config.tied_output, config.shared_embeddings) for config in configs} == set(
         product((True, False), repeat=2)
     )
@@ -281,6 +281,11 @@ def interface(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, lis
     return {name: (t.elem_type, [d.dim_param or d.dim_value for d in t.shape.dim]) for name, t in types.items()}
 
 
+def multiplies(config: TransformerConfig) -> bool:
+    """Whether the decoder has products without weights, in swish or behind the token table."""
+    return config.decoder.activation == "swish" or config.decoder.scale_embeddings
+
+
 @pytest.mark.parametrize("precision", PRECISIONS.values(), ids=list(PRECISIONS))
 @pytest.mark.parametrize("seed", range(4))
 def test_segments_are_lean_and_valid(tmp_path: Path, seed: int, precision: Precision) -> None:
@@ -291,8 +296,9 @@ def test_segments_are_lean_and_valid(tmp_path: Path, seed: int, precision: Preci
         onnx.checker.check_model(graphs.folder / f"{name}.onnx", full_check=True)
         assert (model.opset_import[0].version, model.ir_version) == (20, 10)
         operators = {node.op_type for node in model.graph.node}
-        assert operators <= {"Gather", "Add", "Cast", "LayerNormalization", "Gemm", "Relu", "Gelu"}
-        assert all(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer)
+        pointwise = {"Add", "Cast", "Relu", "Gelu", *(("Mul", "Sigmoid") if multiplies(graphs.config) else ())}
+        assert operators <= {"Gather", "LayerNormalization", "Gemm", *pointwise}
+        assert all(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer if tensor.dims)
         weights = {tensor.name for tensor in model.graph.initializer}
         assert not any(node.op_type == "Cast" and node.input[0] in weights for node in model.graph.node)
         read = {tensor for node in model.graph.node for tensor in node.input}

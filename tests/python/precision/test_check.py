@@ -40,7 +40,9 @@ def test_every_layer_is_compared(tmp_path: Path, seed: int) -> None:
     layers -= {f"{side}.embedding.{table}" for side in ("encoder", "decoder") for table in ("token", "position")}
     names = [layer.name for layer in found.layers]
     contexts = {name for name in names if name.endswith(".context")}
-    assert set(names) == layers - {"output"} | contexts | {"logits"}
+    sides = (("encoder", config.encoder), ("decoder", config.decoder))
+    embeddings = {f"{side}.embedding" for side, stack in sides if not stack.embedding_norm}
+    assert set(names) == layers - {"output"} | contexts | embeddings | {"logits"}
     assert len(contexts) == config.encoder.num_layers + 2 * config.decoder.num_layers
     assert all(0 <= layer.relative_error < 0.01 for layer in found.layers)
     assert found.layers[-1].relative_error > 0

@@ -36,7 +36,7 @@ def compared(directory: Path, config: TransformerConfig, precision: Precision, i
     return compare(directory, config, pairs, precision, islands)
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "swish"])
 @pytest.mark.parametrize("seed", range(3))
 def test_fp16_gives_fp32s_tokens_where_a_naive_export_gives_nan(tmp_path: Path, seed: int, activation: str) -> None:
     config = post_norm_config(seed, activation)
@@ -61,7 +61,7 @@ def test_fp16_gives_fp32s_tokens_where_a_naive_export_gives_nan(tmp_path: Path, 
     assert tokens(write_emulated_model(tmp_path / "ours", directory, config), sources) == wanted
 
 
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "swish"])
 @pytest.mark.parametrize("final_norm", [False, True])
 def test_pre_norm_too(tmp_path: Path, activation: str, final_norm: bool) -> None:
     """Without a final LayerNorm the residual stream itself, beyond fp16, is what the output projection reads."""

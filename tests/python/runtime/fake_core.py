@@ -100,6 +100,7 @@ class FakeGenerator:
             max_length=limit,
             max_length_delta=-1,
             batch_size=None,
+            batch_type="sentences",
             **{name: value for name, value in options.items() if name != "max_lengths"},
         )
         return self._cpu.search([row], resolved, Timings())[0]

@@ -11,6 +11,7 @@ import pytest
 
 import nmt_trt
 from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range
+from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.errors import BackendError, EngineError, ModelDirectoryError, UsageError
 from nmt_trt.export.segments import segment_names
 from nmt_trt.gpu import Gpu
@@ -34,10 +35,14 @@ class FakeCache:
 
 
 class FakeDirectoryPlans:
-    """Plans of small batches in the model directory, all of them the same bytes."""
+    """Plans of small batches and of fp32 in the model directory, all of them the same bytes."""
 
-    def __init__(self, directory: Path, flavour: str, version: str, gpu: Gpu, memory_of_hashes: Path) -> None:
-        self.shapes = EngineShapes(Range.of(2), Range(1, 8, 16), Range.of(4))
+    target = "sm_80"
+
+    def __init__(
+        self, directory: Path, flavour: str, version: str, gpu: Gpu, precision: str, memory_of_hashes: Path
+    ) -> None:
+        self.shapes = EngineShapes(Range.of(2), Range(1, 8, 16), Range.of(4)) if precision == "fp32" else None
 
     def get(self, spec: PlanSpec) -> bytes | None:
         return b"trusted" if spec.shapes == self.shapes else None
@@ -155,13 +160,14 @@ def test_the_fastest_precision_that_is_there(directory: Path, core: FakeCore) ->
 
 @pytest.mark.parametrize("backend", ["auto", "tensorrt-rtx"])
 def test_a_precision_that_is_not_there(directory: Path, core: FakeCore, backend: str) -> None:
-    with pytest.raises(ModelDirectoryError, match="no fp16 graphs, only fp32; make them with: nmt-trt build"):
+    with pytest.raises(ModelDirectoryError, match="no fp16 graphs, only fp32; make them with: ") as error:
         nmt_trt.load(directory, backend=backend, precision="fp16")
+    assert str(error.value).endswith(f"nmt-trt build {directory} --precision fp16")
 
 
 def test_a_directory_without_graphs_for_tensorrt(directory: Path, core: FakeCore) -> None:
     (directory / "decoder_0.onnx").unlink()
-    with pytest.raises(EngineError, match="no graphs for TensorRT; mend it with: nmt-trt build .* --force"):
+    with pytest.raises(EngineError, match="no graphs for TensorRT; mend it with: nmt-trt build CHECKPOINT.* --force$"):
         nmt_trt.load(directory, backend="tensorrt-rtx")
     assert "on the CPU" in nmt_trt.load(directory).backend
 
@@ -183,16 +189,47 @@ def test_shapes_reach_the_plans(directory: Path, core: FakeCore) -> None:
         model.generate([[BOS, 5, EOS], [BOS, *[5] * 19, EOS]])
 
 
-def test_trusted_engines_decide_about_shapes_that_were_not_asked_for(directory: Path, core: FakeCore) -> None:
-    def plan(**options: Any) -> bytes:
-        nmt_trt.load(directory, **options)
-        found = core.generators[-1].arguments["plan_provider"]("encoder")
-        assert isinstance(found, bytes)
-        return found
+def encoder_plan(core: FakeCore, directory: Path, **options: Any) -> bytes:
+    nmt_trt.load(directory, **options)
+    found = core.generators[-1].arguments["plan_provider"]("encoder")
+    assert isinstance(found, bytes)
+    return found
 
-    assert plan(trust_engines=True) == b"trusted"
-    assert plan() == b"encoder-fp32-b1.8.64-s1.64.64"
-    assert plan(trust_engines=True, batch="4") == b"encoder-fp32-b4.4.4-s1.8.16"
+
+def test_sizes_that_build_was_given_are_the_defaults(directory: Path, core: FakeCore) -> None:
+    write_engine_sizes(directory, {"source": Range(1, 8, 20), "batch": Range(1, 2, 4)})
+    assert encoder_plan(core, directory) == b"encoder-fp32-b1.2.4-s1.8.20"
+    assert encoder_plan(core, directory, source="1:8:40") == b"encoder-fp32-b1.2.4-s1.8.40"
+    assert encoder_plan(core, directory, trust_engines=True) == b"trusted"
+    pretend(directory, "fp16")
+    trusting = encoder_plan(core, directory, trust_engines=True)
+    assert trusting == b"encoder-fp16-b1.2.4-s1.8.20", "there are no engines of this precision to trust"
+
+
+def test_sizes_that_do_not_suit_the_model(directory: Path, core: FakeCore) -> None:
+    (directory / "engine_sizes.json").write_text('{"source": "1:8:65"}')
+    with pytest.raises(ModelDirectoryError, match="engine_sizes.json: source must not exceed the model's 64"):
+        nmt_trt.load(directory)
+
+
+def test_a_source_that_is_too_long_names_both_ways(directory: Path, core: FakeCore) -> None:
+    write_engine_sizes(directory, {"source": Range(1, 8, 15)})
+    for options, command in (
+        ({}, f"nmt-trt build {directory}"),
+        ({"trust_engines": True}, f"nmt-trt build {directory} --target sm_80 --precision fp32"),
+    ):
+        model = nmt_trt.load(directory, **options)  # type: ignore[arg-type]
+        with pytest.raises(UsageError) as error:
+            model.generate([[BOS, *[5] * 15, EOS], [BOS, *[5] * 18, EOS]])
+        assert f"; build larger ones with: {command} --source 1:8:20, or load the model with source='1:8:20'" in str(
+            error.value
+        )
+
+
+def test_trusted_engines_decide_about_shapes_that_were_not_asked_for(directory: Path, core: FakeCore) -> None:
+    assert encoder_plan(core, directory, trust_engines=True) == b"trusted"
+    assert encoder_plan(core, directory) == b"encoder-fp32-b1.8.64-s1.64.64"
+    assert encoder_plan(core, directory, trust_engines=True, batch="4") == b"encoder-fp32-b4.4.4-s1.8.16"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import pytest
 from importing.nemo_archives import write_random_nemo
 from importing.tokenizer_files import SENTENCES
 from nmt_trt.errors import ArchiveError, ModelDirectoryError, UsageError
-from nmt_trt.models.nemo import ImportedModel, import_nemo
+from nmt_trt.models.imported import ImportedModel
+from nmt_trt.models.nemo import import_nemo
 from nmt_trt.text.pipeline import TextPipeline
 
 

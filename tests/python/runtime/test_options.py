@@ -1,0 +1,78 @@
+"""GenerationOptions: which policies take what, and what cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmt_trt.errors import UsageError
+from nmt_trt.options import make_options
+from random_models import random_config
+
+SCORES: list[tuple[str, Any]] = [
+    ("min_length", 2),
+    ("repetition_penalty", 1.2),
+    ("no_repeat_ngram", 3),
+    ("forced_bos", 4),
+    ("forced_eos", 3),
+    ("bad_words", [[4, 5]]),
+    ("suppress_tokens", [4]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), SCORES)
+def test_options_that_change_scores_are_of_gnmt_and_hf(name: str, value: Any) -> None:
+    for policy in ("gnmt", "hf"):
+        options: Any = {"policy": policy, name: value}
+        assert make_options(**options).resolve(random_config(0)).changed_scores() == [name]
+    options = {"policy": "nemo", name: value}
+    with pytest.raises(UsageError, match=f"{name}: of the policies 'gnmt' and 'hf'; given policy 'nemo'"):
+        make_options(**options)
+
+
+def test_lists_of_tokens_become_tuples() -> None:
+    options = make_options(bad_words=[np.array([4, 5]), [6]], suppress_tokens=np.array([7, 8], np.int32))  # type: ignore[list-item,arg-type]
+    assert options.bad_words == ((4, 5), (6,))
+    assert options.suppress_tokens == (7, 8)
+    assert hash(options) == hash(make_options(bad_words=[[4, 5], [6]], suppress_tokens=[7, 8]))
+
+
+@pytest.mark.parametrize("value", [False, True, "never"])
+def test_early_stopping(value: Any) -> None:
+    assert make_options(policy="hf", early_stopping=value).resolve(random_config(0)).early_stopping == value
+
+
+@pytest.mark.parametrize("penalty", [-1.5, 0, 2.5])
+def test_policy_hf_takes_any_length_penalty(penalty: float) -> None:
+    assert make_options(policy="hf", length_penalty=penalty).resolve(random_config(0)).length_penalty == penalty
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"early_stopping": True}, "early_stopping is of policy 'hf'; given policy 'gnmt'"),
+        ({"policy": "hf", "early_stopping": "always"}, "early_stopping must be False, True or 'never'"),
+        ({"policy": "hf", "early_stopping": None}, "early_stopping must be False, True or 'never'; given None"),
+        ({"policy": "hf", "length_penalty": -101}, "length_penalty must be from -100 to 100"),
+        ({"min_length": -1}, "min_length must be at least 0"),
+        ({"min_length": None}, "min_length must be a number; given None"),
+        ({"min_length": 11, "max_length": 10}, "min_length must be at most max_length 10; given 11"),
+        ({"repetition_penalty": 0}, "repetition_penalty must be above 0"),
+        ({"repetition_penalty": -1.0}, "repetition_penalty must be from 0 to 100"),
+        ({"no_repeat_ngram": 2.0}, "no_repeat_ngram must be a whole number"),
+        ({"forced_bos": 10**6}, "forced_bos holds token 1000000; the target vocabulary ends at"),
+        ({"bad_words": [[4], [10**6]]}, "bad_words\\[1\\] holds token 1000000"),
+        ({"bad_words": [4]}, "bad_words\\[0\\] must be a list of token ids; given 4"),
+        ({"bad_words": "4 5"}, "bad_words must be a list of lists of token ids; given '4 5'"),
+        ({"bad_words": [[4], []]}, "bad_words\\[1\\] must hold one token or more"),
+        ({"suppress_tokens": 4}, "suppress_tokens must be a list of token ids; given 4"),
+        ({"suppress_tokens": [-1]}, "each token of suppress_tokens must be at least 0; given -1"),
+        ({"suppress_tokens": [None]}, "each token of suppress_tokens must be a number; given None"),
+        ({"suppress_tokens": [4], "forced_bos": 4}, "forced_bos 4 is among the suppress_tokens"),
+    ],
+)
+def test_what_cannot_be_is_refused(options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_options(**options).resolve(random_config(0))

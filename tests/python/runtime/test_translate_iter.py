@@ -1,0 +1,109 @@
+"""Model.translate_iter: lazy, in order, bounded, and nothing left behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nmt_trt
+from cli.fake_model import FakeModel
+from importing.nemo_archives import write_random_nemo
+from nmt_trt.errors import LineError, UsageError
+
+
+def test_the_same_as_all_at_once_whatever_the_window(tmp_path: Path) -> None:
+    nmt_trt.build(write_random_nemo(tmp_path / "tiny.nemo", seed=3).path, tmp_path / "model")
+    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime")
+    lines = ["one " * (1 + 7 * number % 5) if number % 4 else "" for number in range(15)]
+    wanted = model.translate(lines, max_length=6)
+    for window in (1, 4, 15, 100):
+        assert list(model.translate_iter(iter(lines), window=window, max_length=6)) == wanted
+
+
+def test_no_lines() -> None:
+    model = FakeModel()
+    assert list(model.translate_iter([])) == []
+    assert list(model.translate_iter(["", " "])) == ["", " "]  # the fake model keeps what it is given
+
+
+def test_reads_a_window_ahead_and_no_more() -> None:
+    read: list[str] = []
+
+    def lines() -> Iterator[str]:
+        for number in range(100):
+            read.append(f"line {number}")
+            yield read[-1]
+
+    answers = FakeModel().translate_iter(lines(), window=8)
+    assert read == []
+    assert [next(answers) for _ in range(8)] == [f"LINE {number}" for number in range(8)]
+    assert len(read) == 8
+    next(answers)
+    assert len(read) == 16
+
+
+def test_one_that_is_abandoned_closes_its_source_and_leaves_no_thread() -> None:
+    before, closed = threading.active_count(), list[bool]()
+
+    def lines() -> Iterator[str]:
+        try:
+            while True:
+                yield "endless"
+        finally:
+            closed.append(True)
+
+    answers = FakeModel().translate_iter(lines(), window=2)
+    assert next(answers) == "ENDLESS"
+    assert threading.active_count() == before
+    del answers
+    assert closed == [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"beam_size": 0}, "beam_size must be"), ({"window": 0}, "window must be"), ({"beams": 1}, "unknown generation")],
+)
+def test_options_are_checked_before_anything_is_read(options: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        FakeModel().translate_iter(iter(["a"]), **options)
+
+
+def test_a_model_without_tokenizer() -> None:
+    with pytest.raises(UsageError, match="no tokenizer"):
+        FakeModel(text=None).translate_iter([])
+
+
+def test_a_refused_line_is_named_after_what_precedes_it() -> None:
+    answers = FakeModel(limit=5).translate_iter(["one", "two", "three", "too long", "five"], window=10)
+    assert [next(answers) for _ in range(3)] == ["ONE", "TWO", "THREE"]
+    with pytest.raises(LineError, match="^line 4: has 8 tokens"):
+        next(answers)
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is gone"), ValueError("no such line")])
+def test_an_exception_of_the_source_comes_after_what_preceded_it(error: Exception) -> None:
+    def lines() -> Iterator[str]:
+        yield from ("a", "b", "c")
+        raise error
+
+    answers = FakeModel().translate_iter(lines(), window=2)
+    assert [next(answers) for _ in range(3)] == ["A", "B", "C"]
+    with pytest.raises(type(error)) as raised:
+        next(answers)
+    assert raised.value is error
+
+
+def test_ctrl_c_while_reading_waits_for_nothing() -> None:
+    model = FakeModel()
+
+    def lines() -> Iterator[str]:
+        yield "a"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        next(model.translate_iter(lines()))
+    assert model.asked == []
