@@ -12,7 +12,6 @@ import argparse
 import itertools
 import json
 import os
-import platform
 import statistics
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from machine import processor
 from nmt_trt.demo import demo_directory
 from nmt_trt.model_directory import read_config, read_tokenizer_files
 from nmt_trt.text.pipeline import TextPipeline
@@ -157,19 +157,10 @@ def _setting(arguments: argparse.Namespace, rows: list[npt.NDArray[np.int32]], o
     return {
         "text": f"{origin}; {statistics.mean(lengths):.1f} source tokens a sentence, {max(lengths)} at most",
         "search": f"beam {arguments.beam_size}, batches of {arguments.batch_size} sorted by length, float32",
-        "machine": f"{_processor()}, {arguments.threads} threads of {os.cpu_count()}",
+        "machine": f"{processor()}, {arguments.threads} threads of {os.cpu_count()}",
         "load": f"{os.getloadavg()[0]:.2f} running processes on average in the minute before",
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _setting_table(setting: dict[str, str]) -> Table:

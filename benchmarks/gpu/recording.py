@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import locations  # noqa: F401  (makes machine importable)
+from machine import processor
+
 PACKAGES = ("nmt_trt", "numpy", "onnxruntime", "torch", "ctranslate2", "sacrebleu", "tensorrt", "tensorrt-rtx")
 GPU_FIELDS = ("name", "compute_cap", "driver_version", "memory.total")
 
@@ -62,7 +65,7 @@ def environment() -> dict[str, Any]:
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "gpu": gpu_fields(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
@@ -79,15 +82,6 @@ def gpu_fields() -> dict[str, str] | None:
     except (OSError, subprocess.SubprocessError, IndexError):
         return None
     return dict(zip(GPU_FIELDS, values, strict=False))
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _version(name: str) -> str | None:

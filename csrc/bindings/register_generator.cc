@@ -187,6 +187,8 @@ void register_generator(py::module_& module) {
            arg("policy"), arg("deterministic"), kWarmupDoc)
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")
+      .def("source_bucket", &Generator::source_bucket, arg("length"),
+           py::call_guard<py::gil_scoped_release>(), "Tokens that a source of this length is padded to.")
       .def("deterministic_rows", &Generator::deterministic_rows, arg("beam_size"),
            py::call_guard<py::gil_scoped_release>(), "Sentences that a deterministic batch is padded to.")
       .def_property_readonly(

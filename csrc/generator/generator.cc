@@ -145,8 +145,8 @@ void Generator::make_stages(int32_t batch, int32_t source, const SearchOptions& 
   take_search(options);
   const bool keeps_all = deterministic || options.policy == PolicyKind::kNemo;
   const Extent extent = batch_extent(options.beam_size);
-  StageKey key = {rows_for(batch, options.beam_size, deterministic), source_bucket(source, plans_.source()),
-                  options.beam_size, kFirstCapacity};
+  StageKey key = {rows_for(batch, options.beam_size, deterministic), source_bucket(source), options.beam_size,
+                  kFirstCapacity};
   first_stage(key);
   for (;; key.capacity = next_capacity(key.capacity)) {
     StageKey smaller = key;
@@ -163,7 +163,7 @@ Stage& Generator::begin(const SourceBatch& batch, const SearchOptions& options, 
   take_search(options);
   const int32_t longest = *std::max_element(batch.lengths, batch.lengths + batch.sentences);
   const int32_t rows = rows_for(batch.sentences, options.beam_size, deterministic);
-  const StageKey key = {rows, source_bucket(longest, plans_.source()), options.beam_size, kFirstCapacity};
+  const StageKey key = {rows, source_bucket(longest), options.beam_size, kFirstCapacity};
   Stage& stage = first_stage(key);
   for (int32_t row = 0; row < rows; ++row) {
     int32_t* ids = stage.host_ids() + static_cast<std::ptrdiff_t>(row) * key.source;
@@ -267,6 +267,11 @@ int32_t Generator::max_batch(int32_t beam_size) {
 int32_t Generator::max_source() {
   const cuda::OnDevice scope(kDevice);
   return plans_.source().most;
+}
+
+int32_t Generator::source_bucket(int32_t length) {
+  const cuda::OnDevice scope(kDevice);
+  return nmt_trt::source_bucket(length, plans_.source());
 }
 
 int32_t Generator::deterministic_rows(int32_t beam_size) {

@@ -71,6 +71,8 @@ class Generator {
   /// source; and sentences of a deterministic batch.
   int32_t max_batch(int32_t beam_size);
   int32_t max_source();
+  /// What a source of `length` tokens is padded to, at most max_source().
+  int32_t source_bucket(int32_t length);
   int32_t deterministic_rows(int32_t beam_size);
   /// As it was at the last change; from any thread.
   MemoryUse memory() const;

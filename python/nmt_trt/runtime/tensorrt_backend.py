@@ -18,9 +18,6 @@ from nmt_trt.runtime.inputs import Row, pad_rows
 from nmt_trt.runtime.plan_source import PlanSource
 from nmt_trt.runtime.runtime_cache import RuntimeCache
 
-_SMALLEST_SOURCE_BUCKET = 16
-"""Sources are padded to 16, 32, 64, ... tokens, as csrc/generator/buckets.cc does."""
-
 
 class TensorRTBackend:
     """Runs a model directory's graphs as TensorRT engines. Not thread-safe: its Model serves one call at a time."""
@@ -105,7 +102,7 @@ class TensorRTBackend:
         most = self._largest_batch(options)
         limits = batch_limits(options, usual=most, most=most)
         if options.deterministic:
-            return batches_by_bucket(lengths, self._source_bucket, limits)
+            return batches_by_bucket(lengths, self._generator.source_bucket, limits)
         return batches_by_length(lengths, options, limits)
 
     def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
@@ -173,12 +170,6 @@ class TensorRTBackend:
         return (
             f"build larger ones with: {self._build_command} {flag} {enough}, or load the model with {size}='{enough}'"
         )
-
-    def _source_bucket(self, length: int) -> int:
-        bucket = _SMALLEST_SOURCE_BUCKET
-        while bucket < length:
-            bucket *= 2
-        return max(self.shapes.source.min, min(bucket, self.shapes.source.max))
 
     def _keep_kernels(self) -> None:
         """Save what was compiled: kernels are when engines or shapes are new to this process, which take memory."""

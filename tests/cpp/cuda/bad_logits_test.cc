@@ -14,18 +14,7 @@ using namespace testing;
 
 class BadLogits : public CudaTest {};
 
-SearchOptions four_sentences(PolicyKind policy) {
-  SearchOptions options;
-  options.policy = policy;
-  options.beam_size = 3;
-  options.num_hypotheses = 3;
-  options.vocab_size = 50;
-  options.eos = 1;
-  options.pad = 2;
-  options.bos = 3;
-  options.max_lengths.assign(4, 8);
-  return options;
-}
+SearchOptions four_sentences(PolicyKind policy) { return search_options(policy, 3, 50, {8, 8, 8, 8}, 0.0F); }
 
 void run(PolicyKind policy, float bad, int32_t good_steps) {
   const SearchOptions options = four_sentences(policy);

@@ -19,19 +19,10 @@ size_t size(int64_t count) { return static_cast<size_t>(count); }
 constexpr int32_t kCapacity = 12;
 
 SearchOptions ten_sentences(PolicyKind policy, int32_t beam_size) {
-  SearchOptions options;
-  options.policy = policy;
-  options.beam_size = beam_size;
-  options.num_hypotheses = beam_size;
-  options.length_penalty = 0.6F;
-  options.vocab_size = 333;
-  options.eos = 1;
-  options.pad = 2;
-  options.bos = 3;
   const bool together = policy == PolicyKind::kNemo;
-  for (int32_t i = 0; i < 10; ++i)
-    options.max_lengths.push_back(together ? kCapacity : 1 + (i * 7) % kCapacity);
-  return options;
+  std::vector<int32_t> max_lengths;
+  for (int32_t i = 0; i < 10; ++i) max_lengths.push_back(together ? kCapacity : 1 + (i * 7) % kCapacity);
+  return search_options(policy, beam_size, 333, max_lengths, 0.6F);
 }
 
 using Draws = std::vector<std::vector<float>>;  // by step, [B, K, V] each

@@ -1,5 +1,7 @@
 #include "cuda/gpu_search.h"
 
+#include <utility>
+
 #include "core/length_penalty.h"
 
 namespace nmt_trt::testing {
@@ -8,6 +10,21 @@ namespace {
 size_t size(int64_t count) { return static_cast<size_t>(count); }
 
 }  // namespace
+
+SearchOptions search_options(PolicyKind policy, int32_t beam_size, int32_t vocab_size,
+                             std::vector<int32_t> max_lengths, float length_penalty) {
+  SearchOptions options;
+  options.policy = policy;
+  options.beam_size = beam_size;
+  options.num_hypotheses = beam_size;
+  options.length_penalty = length_penalty;
+  options.vocab_size = vocab_size;
+  options.eos = 1;
+  options.pad = 2;
+  options.bos = 3;
+  options.max_lengths = std::move(max_lengths);
+  return options;
+}
 
 std::vector<float> penalty_table(float alpha, int32_t capacity) {
   std::vector<float> table;

@@ -12,6 +12,10 @@
 
 namespace nmt_trt::testing {
 
+/// All K hypotheses of a search are returned; EOS, PAD and the start token are 1, 2 and 3.
+SearchOptions search_options(PolicyKind policy, int32_t beam_size, int32_t vocab_size,
+                             std::vector<int32_t> max_lengths, float length_penalty);
+
 /// The StepInputs of one stage and what belongs to them.
 struct GpuStage {
   /// rows_of: the sentence of each row, -1 for padding.

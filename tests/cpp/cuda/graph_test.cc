@@ -18,20 +18,6 @@ using namespace testing;
 
 class GraphTest : public CudaTest {};
 
-SearchOptions options_for(PolicyKind policy) {
-  SearchOptions options;
-  options.policy = policy;
-  options.beam_size = 4;
-  options.num_hypotheses = 4;
-  options.length_penalty = 0.6F;
-  options.vocab_size = 32000;
-  options.eos = 1;
-  options.pad = 2;
-  options.bos = 3;
-  options.max_lengths.assign(3, 6);
-  return options;
-}
-
 constexpr size_t kLogits = size_t{3} * 4 * 32000;
 
 std::vector<std::byte> logits_of_step(uint64_t step) {
@@ -44,7 +30,7 @@ std::vector<std::byte> logits_of_step(uint64_t step) {
 /// One search whose steps are launched by `launch(gpu, stage, logits)`, with launches to spare.
 template <typename Launch>
 SearchSnapshot search(PolicyKind policy, Launch launch) {
-  const SearchOptions options = options_for(policy);
+  const SearchOptions options = search_options(policy, 4, 32000, {6, 6, 6}, 0.6F);
   GpuSearch gpu(options, 4, 6);
   GpuStage stage(options, {0, 1, 2, -1}, 24);
   DeviceArray<std::byte> logits(size_t{4} * 4 * 32000 * 2);

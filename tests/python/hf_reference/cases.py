@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hf_reference.recording import REAL, Beams, Recorder
 from random_marian import random_marian_sources
+from search.cases import Found
 
 LONG = os.environ.get("NMT_TRT_TEST_ALL") == "1"
 SEEDS = range(200 if LONG else 40)
@@ -35,15 +36,6 @@ NAMES = {
     "bad_words": "bad_words_ids",
 }
 """transformers' names of our options, where they differ."""
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """As `policy="hf"` reports it: tokens without start, EOS and PAD; normalised and raw score."""
-
-    tokens: tuple[int, ...]
-    score: float
-    log_prob: float
 
 
 @dataclass(frozen=True)
@@ -95,21 +87,21 @@ class Case:
         return self.beams.margin > MARGIN and bool((self.beams.scores > REAL).all())
 
     @cached_property
-    def expected(self) -> list[list[Hypothesis]]:
+    def expected(self) -> list[list[Found]]:
         """transformers' hypotheses of each sentence, best first."""
         return [
             [self._hypothesis(row.tolist()[1:], float(score)) for row, score in zip(*sentence, strict=True)]
             for sentence in zip(self.beams.sequences, self.beams.scores, strict=True)
         ]
 
-    def _hypothesis(self, generated: list[int], score: float) -> Hypothesis:
+    def _hypothesis(self, generated: list[int], score: float) -> Found:
         if self.eos in generated:
             generated = generated[: generated.index(self.eos) + 1]
         power = len(generated) ** self.options["length_penalty"]
         words = tuple(token for token in generated if token not in (self.eos, self.pad))
         if self.options["beam_size"] == 1:
-            return Hypothesis(words, score / power, score)
-        return Hypothesis(words, score, score * power)
+            return Found(words, score / power, score)
+        return Found(words, score, score * power)
 
 
 @cache

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_reference.cases import Case, Hypothesis
+from hf_reference.cases import Case
 from nmt_trt import _core
+from search.cases import Found
 
 
-def run(case: Case, *, compacts: bool = True) -> list[list[Hypothesis]]:
+def run(case: Case, *, compacts: bool = True) -> list[list[Found]]:
     """The core's hypotheses of each sentence; with `compacts` finished sentences leave the batch at once."""
     given = dict(case.options)
     search = _core.BeamSearch(
@@ -34,7 +35,7 @@ def run(case: Case, *, compacts: bool = True) -> list[list[Hypothesis]]:
             tokens = [step[kept] for step in tokens]
         search.advance(next_logits(case, rows, histories(start, tokens, search.ancestry())))
     return [
-        [Hypothesis(tuple(found.tokens.tolist()), found.score, found.log_prob) for found in sentence]
+        [Found(tuple(found.tokens.tolist()), found.score, found.log_prob) for found in sentence]
         for sentence in search.results()
     ]
 

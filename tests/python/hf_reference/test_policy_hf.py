@@ -9,13 +9,14 @@ from itertools import chain
 import pytest
 import transformers
 
-from hf_reference.cases import OPTIONAL, SEEDS, Case, Hypothesis, decided_case, random_case
+from hf_reference.cases import OPTIONAL, SEEDS, Case, decided_case, random_case
 from hf_reference.driver import run
+from search.cases import Found
 
 TOLERANCE = 1e-4
 
 
-def assert_equal(found: list[list[Hypothesis]], expected: list[list[Hypothesis]]) -> None:
+def assert_equal(found: list[list[Found]], expected: list[list[Found]]) -> None:
     """The same tokens in the same order; scores to fp32."""
     assert [[h.tokens for h in sentence] for sentence in found] == [
         [h.tokens for h in sentence] for sentence in expected

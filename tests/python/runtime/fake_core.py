@@ -83,6 +83,9 @@ class FakeGenerator:
     def max_batch(self, beam_size: int) -> int:
         return min(MAX_BATCH, MAX_ROWS // beam_size)
 
+    def source_bucket(self, length: int) -> int:
+        return max(16, 1 << (length - 1).bit_length())
+
     def deterministic_rows(self, beam_size: int) -> int:
         return min(4, self.max_batch(beam_size))
 
