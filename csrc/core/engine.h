@@ -72,8 +72,12 @@ class EngineLibrary {
   virtual const std::string& version() const = 0;
   /// Throws EngineError when the plan is damaged, or made for another version or GPU.
   virtual std::unique_ptr<Engine> deserialize(const void* plan, size_t bytes) = 0;
-  /// Kernels compiled just in time so far, to be kept and given to load_runtime_cache(); empty where the
-  /// flavour has none.
+  /// The first run of each, in no order, for what it prepares and not for its results; they may share bound
+  /// memory. Where kernels are compiled just in time, those of several contexts are at once. Returns when the
+  /// work is enqueued; when it throws (what enqueue() throws), what it has enqueued may be under way.
+  virtual void rehearse(const std::vector<EngineContext*>& contexts, void* stream) = 0;
+  /// Kernels for any shape, compiled just in time so far, to be kept and given to load_runtime_cache(); empty
+  /// where the flavour has none.
   virtual std::string runtime_cache() = 0;
   /// Before the first deserialize(); a cache that does not fit is ignored.
   virtual void load_runtime_cache(const std::string& cache) = 0;

@@ -92,6 +92,19 @@ std::shared_ptr<cuda::DeviceBuffer> Plans::scratch() {
   return scratch_;
 }
 
+std::shared_ptr<EngineContext> Plans::encoder_context(int32_t rows, int32_t source) {
+  auto& known = encoders_[{rows, source}];
+  std::shared_ptr<EngineContext> context = known.lock();
+  if (!context) {
+    context = encoder().engine->make_context();
+    context->set_scratch(scratch()->data(), scratch()->bytes());
+    context->set_shape("input_ids", {rows, source});
+    context->set_shape("input_length", {rows});
+    known = context;
+  }
+  return context;
+}
+
 size_t Plans::plan_bytes() const {
   size_t total = 0;
   for (const auto& [graph, plan] : plans_) total += plan.bytes;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cuda_runtime_api.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -7,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/engine.h"
@@ -52,6 +55,13 @@ class Plans {
   DataType compute_type() { return segment(0).tensor("qkv").type; }
   DataType logits_type() { return segment(segments() - 1).tensor("logits").type; }
 
+  /// Runs the encoder at this shape, its scratch memory set: one for all that ask while one of them has it.
+  std::shared_ptr<EngineContext> encoder_context(int32_t rows, int32_t source);
+  /// EngineLibrary::rehearse()
+  void rehearse(const std::vector<EngineContext*>& contexts, cudaStream_t stream) {
+    library_->rehearse(contexts, stream);
+  }
+
   /// Memory that suffices for every engine. Loads them all.
   std::shared_ptr<cuda::DeviceBuffer> scratch();
 
@@ -75,6 +85,7 @@ class Plans {
   ModelShape shape_;
   std::map<std::string, LoadedPlan> plans_;
   std::shared_ptr<cuda::DeviceBuffer> scratch_;
+  std::map<std::pair<int32_t, int32_t>, std::weak_ptr<EngineContext>> encoders_;  // by rows and source tokens
 };
 
 }  // namespace nmt_trt

@@ -19,7 +19,7 @@ size_t item_count(const ModelShape& shape) { return 4 * size(shape.layers) + 1; 
 /// Where the arrays of a stage lie in its memory.
 struct Offsets {
   std::vector<size_t> caches, cross;
-  size_t cross_bias, ids, lengths, sentence, token, position, source_row, items, total;
+  size_t cross_bias, ids, lengths, sentence, token, position, source_row, candidates, items, total;
 };
 
 Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
@@ -39,6 +39,7 @@ Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
   offsets.token = layout.add<int32_t>(beams);
   offsets.position = layout.add<int32_t>(1);
   offsets.source_row = layout.add<int32_t>(rows);
+  offsets.candidates = layout.add<Candidate>(beams * size(key.beam_size));
   offsets.items = layout.add<cuda::GatherItem>(item_count(shape));
   offsets.total = layout.bytes();
   return offsets;
@@ -59,7 +60,6 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
       type_(plans.compute_type()),
       logits_type_(plans.logits_type()),
       engines_(std::move(engines)),
-      scratch_(plans.scratch()),
       host_ids_(size(key.rows) * size(key.source)),
       host_lengths_(size(key.rows)),
       host_sentence_(size(key.rows)),
@@ -73,6 +73,7 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
   ids_ = at<int32_t>(memory_, offsets.ids);
   lengths_ = at<int32_t>(memory_, offsets.lengths);
   source_row_ = at<int32_t>(memory_, offsets.source_row);
+  candidates_ = at<Candidate>(memory_, offsets.candidates);
   items_ = at<cuda::GatherItem>(memory_, offsets.items);
   inputs_.rows = key.rows;
   inputs_.slots = key.beam_size * key.capacity;
@@ -86,10 +87,7 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
 
 void Stage::prepare_encoder(cudaStream_t stream) {
   if (encoder_graph_) return;
-  encoder_ = plans_.encoder().engine->make_context();
-  encoder_->set_scratch(scratch_->data(), scratch_->bytes());
-  encoder_->set_shape("input_ids", {key_.rows, key_.source});
-  encoder_->set_shape("input_length", {key_.rows});
+  encoder_ = plans_.encoder_context(key_.rows, key_.source);
   encoder_->bind("input_ids", ids_);
   encoder_->bind("input_length", lengths_);
   for (size_t layer = 0; layer < size(shape_.layers); ++layer) {
@@ -135,8 +133,8 @@ void Stage::enqueue_decoder(cudaStream_t stream) {
 }
 
 void Stage::enqueue_search(cudaStream_t stream) {
-  cuda::top_log_probs(search_, inputs_, engines_->logits(), logits_type_, engines_->candidates(), stream);
-  cuda::update_beams(search_, inputs_, engines_->candidates(), stream);
+  cuda::top_log_probs(search_, inputs_, engines_->logits(), logits_type_, candidates_, stream);
+  cuda::update_beams(search_, inputs_, candidates_, stream);
 }
 
 void Stage::prepare(cudaStream_t stream) {

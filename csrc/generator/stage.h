@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/engine.h"
+#include "core/top_log_probs.h"
 #include "cuda/device_buffer.h"
 #include "cuda/graph.h"
 #include "cuda/mapped.h"
@@ -76,7 +77,6 @@ class Stage {
   DataType type_;  // of caches and of what flows between segments
   DataType logits_type_;
   std::shared_ptr<StepEngines> engines_;
-  std::shared_ptr<cuda::DeviceBuffer> scratch_;
   cuda::DeviceBuffer memory_;
   std::vector<void*> caches_;  // [2 * layers] keys and values of each layer, [B, H, N, dh]
   std::vector<void*> cross_;   // [2 * layers] likewise, [B, H, S, dh]
@@ -84,11 +84,12 @@ class Stage {
   int32_t* ids_;               // [B, S]
   int32_t* lengths_;           // [B]
   int32_t* source_row_;        // [B]
+  Candidate* candidates_;      // [B, K, K]
   cuda::GatherItem* items_;
   cuda::StepInputs inputs_{};
   cuda::Pinned<int32_t> host_ids_, host_lengths_, host_sentence_;
   cuda::Pinned<cuda::GatherItem> host_items_;
-  std::unique_ptr<EngineContext> encoder_;
+  std::shared_ptr<EngineContext> encoder_;
   bool rehearsed_ = false;
   cuda::Graph step_graph_;
   cuda::Graph encoder_graph_;

@@ -41,10 +41,11 @@ Stage& Stages::get(const StageKey& key, const std::shared_ptr<SearchMemory>& sea
 }
 
 std::shared_ptr<StepEngines> Stages::engines_for(const StageKey& key, cudaStream_t stream) {
-  auto& known = engines_[{key.rows, key.beam_size}];
+  const int32_t rows = key.rows * key.beam_size;
+  auto& known = engines_[rows];
   auto engines = known.lock();
   if (!engines) {
-    engines = std::make_shared<StepEngines>(key.rows * key.beam_size, key.beam_size, shape_, plans_, stream);
+    engines = std::make_shared<StepEngines>(rows, shape_, plans_, stream);
     known = engines;
   }
   return engines;
@@ -55,9 +56,10 @@ void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t o
                        const Stage* in_use, cudaStream_t stream) {
   if (!memory_limit_) return;
   const size_t own = Stage::bytes_needed(key, shape_, plans_);
-  const size_t shared = StepEngines::bytes_needed(key.rows * key.beam_size, key.beam_size, shape_, plans_);
+  const int32_t rows = key.rows * key.beam_size;
+  const size_t shared = StepEngines::bytes_needed(rows, shape_, plans_);
   const auto needed = [&] {
-    const auto engines = engines_.find({key.rows, key.beam_size});
+    const auto engines = engines_.find(rows);
     return own + (engines == engines_.end() || engines->second.expired() ? shared : 0);
   };
   size_t least = other_bytes + search.bytes() + own + shared;
@@ -65,7 +67,7 @@ void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t o
     const StageKey& used = in_use->key();
     least += in_use->bytes();
     if (used.rows != key.rows) {
-      least += StepEngines::bytes_needed(used.rows * used.beam_size, used.beam_size, shape_, plans_);
+      least += StepEngines::bytes_needed(used.rows * used.beam_size, shape_, plans_);
     }
   }
   if (least > *memory_limit_) {

@@ -70,7 +70,7 @@ class Stages {
   Plans& plans_;
   std::optional<size_t> memory_limit_;
   std::list<Entry> entries_;                                                        // the one used last first
-  std::map<std::pair<int32_t, int32_t>, std::weak_ptr<StepEngines>> engines_;       // by rows and beam size
+  std::map<int32_t, std::weak_ptr<StepEngines>> engines_;                           // by rows
   std::map<std::pair<PolicyKind, int32_t>, std::weak_ptr<SearchMemory>> searches_;  // by policy and beam size
 };
 

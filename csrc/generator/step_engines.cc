@@ -13,10 +13,10 @@ namespace {
 /// Where the arrays lie in the memory of a StepEngines.
 struct Offsets {
   size_t residual[2];
-  size_t qkv, query, attention, logits, zeros, candidates, total;
+  size_t qkv, query, attention, logits, zeros, total;
 };
 
-Offsets place(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans) {
+Offsets place(int32_t rows, const ModelShape& shape, Plans& plans) {
   const auto count = static_cast<size_t>(rows);
   const auto hidden = static_cast<size_t>(shape.heads) * static_cast<size_t>(shape.head_size);
   const size_t element = size_of(plans.compute_type());
@@ -28,21 +28,19 @@ Offsets place(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& p
   offsets.attention = layout.add(count * hidden * element);
   offsets.logits = layout.add(count * static_cast<size_t>(shape.vocab_size) * size_of(plans.logits_type()));
   offsets.zeros = layout.add<int32_t>(count);
-  offsets.candidates = layout.add<Candidate>(count * static_cast<size_t>(beam_size));
   offsets.total = layout.bytes();
   return offsets;
 }
 
 }  // namespace
 
-size_t StepEngines::bytes_needed(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans) {
-  return place(rows, beam_size, shape, plans).total;
+size_t StepEngines::bytes_needed(int32_t rows, const ModelShape& shape, Plans& plans) {
+  return place(rows, shape, plans).total;
 }
 
-StepEngines::StepEngines(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans,
-                         cudaStream_t stream)
+StepEngines::StepEngines(int32_t rows, const ModelShape& shape, Plans& plans, cudaStream_t stream)
     : rows_(rows), scratch_(plans.scratch()) {
-  const Offsets offsets = place(rows, beam_size, shape, plans);
+  const Offsets offsets = place(rows, shape, plans);
   memory_ = cuda::DeviceBuffer(offsets.total);
   // Rows that attention leaves alone must not hold NaN.
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
@@ -52,18 +50,18 @@ StepEngines::StepEngines(int32_t rows, int32_t beam_size, const ModelShape& shap
   query_ = at<void>(memory_, offsets.query);
   attention_ = at<void>(memory_, offsets.attention);
   logits_ = at<void>(memory_, offsets.logits);
-  candidates_ = at<Candidate>(memory_, offsets.candidates);
+  std::vector<EngineContext*> all;
   for (int32_t segment = 0; segment < plans.segments(); ++segment) {
     contexts_.push_back(plans.segment(segment).engine->make_context());
     contexts_.back()->set_scratch(scratch_->data(), scratch_->bytes());
     bind(segment, shape);
+    all.push_back(contexts_.back().get());
   }
   // Nothing may run when this or what follows fails, and all is destroyed.
   const cuda::WaitAtEnd wait(stream);
   // TensorRT wants one run before a capture. Zeros are a token and a position.
-  const auto* zeros = at<int32_t>(memory_, offsets.zeros);
-  embed(zeros, zeros, stream);
-  for (int32_t segment = 1; segment < plans.segments(); ++segment) run(segment, stream);
+  bind_inputs(at<int32_t>(memory_, offsets.zeros), at<int32_t>(memory_, offsets.zeros));
+  plans.rehearse(all, stream);
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
 }
 
@@ -92,9 +90,13 @@ void StepEngines::bind(int32_t segment, const ModelShape& shape) {
   }
 }
 
-void StepEngines::embed(const int32_t* token, const int32_t* position, cudaStream_t stream) {
+void StepEngines::bind_inputs(const int32_t* token, const int32_t* position) {
   contexts_.front()->bind("token", const_cast<int32_t*>(token));
   contexts_.front()->bind("position", const_cast<int32_t*>(position));
+}
+
+void StepEngines::embed(const int32_t* token, const int32_t* position, cudaStream_t stream) {
+  bind_inputs(token, position);
   run(0, stream);
 }
 

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "core/engine.h"
-#include "core/top_log_probs.h"
 #include "cuda/device_buffer.h"
 #include "generator/model_shape.h"
 #include "generator/plans.h"
@@ -18,25 +17,25 @@ namespace nmt_trt {
 /// between them. Stages of the same R share it: only one of them runs at a time.
 class StepEngines {
  public:
-  StepEngines(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans, cudaStream_t stream);
+  StepEngines(int32_t rows, const ModelShape& shape, Plans& plans, cudaStream_t stream);
 
   /// Device memory that they take for what flows between them.
-  static size_t bytes_needed(int32_t rows, int32_t beam_size, const ModelShape& shape, Plans& plans);
+  static size_t bytes_needed(int32_t rows, const ModelShape& shape, Plans& plans);
 
   /// Segment 0. token: [R]; position: [1].
   void embed(const int32_t* token, const int32_t* position, cudaStream_t stream);
   /// Segment 1 and up: reads attention(), writes query(), qkv() or logits().
   void run(int32_t segment, cudaStream_t stream) { contexts_[static_cast<size_t>(segment)]->enqueue(stream); }
 
-  const void* qkv() const { return qkv_; }               // [R, 3 * hidden]
-  const void* query() const { return query_; }           // [R, hidden]
-  void* attention() const { return attention_; }         // [R, hidden]
-  const void* logits() const { return logits_; }         // [R, V]
-  Candidate* candidates() const { return candidates_; }  // [R, K]
+  const void* qkv() const { return qkv_; }        // [R, 3 * hidden]
+  const void* query() const { return query_; }    // [R, hidden]
+  void* attention() const { return attention_; }  // [R, hidden]
+  const void* logits() const { return logits_; }  // [R, V]
   size_t bytes() const { return memory_.bytes(); }
 
  private:
   void bind(int32_t segment, const ModelShape& shape);
+  void bind_inputs(const int32_t* token, const int32_t* position);
 
   int32_t rows_;
   std::shared_ptr<cuda::DeviceBuffer> scratch_;
@@ -46,7 +45,6 @@ class StepEngines {
   void* query_;
   void* attention_;
   void* logits_;
-  Candidate* candidates_;
   std::vector<std::unique_ptr<EngineContext>> contexts_;
 };
 

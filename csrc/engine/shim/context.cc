@@ -15,7 +15,7 @@ constexpr uintptr_t kScratchAlignment = 256;
 
 }  // namespace
 
-PlanContext::PlanContext(std::shared_ptr<Plan> plan, std::unique_ptr<nvinfer1::IExecutionContext> context)
+PlanContext::PlanContext(std::shared_ptr<Plan> plan, std::shared_ptr<nvinfer1::IExecutionContext> context)
     : plan_(std::move(plan)), context_(std::move(context)), has_scratch_(plan_->scratch_bytes == 0) {}
 
 void PlanContext::set_scratch(void* memory, size_t bytes) {

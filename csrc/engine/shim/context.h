@@ -12,7 +12,7 @@ namespace nmt_trt {
 
 class PlanContext final : public EngineContext {
  public:
-  PlanContext(std::shared_ptr<Plan> plan, std::unique_ptr<nvinfer1::IExecutionContext> context);
+  PlanContext(std::shared_ptr<Plan> plan, std::shared_ptr<nvinfer1::IExecutionContext> context);
 
   void set_scratch(void* memory, size_t bytes) override;
   void set_shape(const std::string& input, const Shape& shape) override;
@@ -21,7 +21,7 @@ class PlanContext final : public EngineContext {
 
  private:
   std::shared_ptr<Plan> plan_;
-  std::unique_ptr<nvinfer1::IExecutionContext> context_;
+  std::shared_ptr<nvinfer1::IExecutionContext> context_;
   bool has_scratch_;
 };
 

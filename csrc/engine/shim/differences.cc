@@ -15,6 +15,18 @@ struct KernelCache::State {
   std::unique_ptr<nvinfer1::IRuntimeCache> cache;
   /// Loaded before there was one.
   std::string loaded;
+
+  /// Null when TensorRT fails.
+  nvinfer1::IRuntimeCache* made_by(nvinfer1::IRuntimeConfig& config) {
+    if (cache == nullptr) {
+      cache.reset(config.createRuntimeCache());
+      const std::string bytes = std::move(loaded);
+      if (cache != nullptr && !bytes.empty() && !cache->deserialize(bytes.data(), bytes.size())) {
+        cache->reset();
+      }
+    }
+    return cache.get();
+  }
 };
 
 KernelCache::KernelCache() : state_(std::make_unique<State>()) {}
@@ -34,33 +46,50 @@ std::string KernelCache::save() const {
 
 struct ContextMaker::State {
   ICudaEngine& engine;
-  KernelCache::State& cache;
-  std::unique_ptr<nvinfer1::IRuntimeConfig> config;
+  KernelCache& general;
+  /// Whether `general` has what this engine needs.
+  bool compiled;
 
-  void share_cache() {
-    if (cache.cache == nullptr) {
-      cache.cache.reset(config->createRuntimeCache());
-      if (cache.cache == nullptr) return;
-      const std::string loaded = std::move(cache.loaded);
-      if (!loaded.empty() && !cache.cache->deserialize(loaded.data(), loaded.size())) cache.cache->reset();
-    }
-    config->setRuntimeCache(*cache.cache);
+  std::unique_ptr<nvinfer1::IRuntimeConfig> configuration() const {
+    std::unique_ptr<nvinfer1::IRuntimeConfig> config(engine.createRuntimeConfig());
+    if (config == nullptr) return nullptr;
+    config->setExecutionContextAllocationStrategy(ExecutionContextAllocationStrategy::kUSER_MANAGED);
+    config->setDynamicShapesKernelSpecializationStrategy(Specialization::kEAGER);
+    return config;
+  }
+
+  bool compile(KernelCache::State& cache) {
+    if (compiled) return true;
+    const auto config = configuration();
+    if (config == nullptr) return false;
+    nvinfer1::IRuntimeCache* shared = cache.made_by(*config);
+    if (shared == nullptr || !config->setRuntimeCache(*shared)) return false;
+    const std::unique_ptr<IExecutionContext> context(engine.createExecutionContext(config.get()));
+    compiled = context != nullptr;
+    return compiled;
   }
 };
 
 ContextMaker::ContextMaker(ICudaEngine& engine, KernelCache& cache)
-    : state_(new State{engine, *cache.state_, nullptr}) {}
+    : state_(new State{engine, cache, false}) {}
 ContextMaker::~ContextMaker() = default;
 
-std::unique_ptr<IExecutionContext> ContextMaker::make() {
-  if (state_->config == nullptr) {
-    state_->config.reset(state_->engine.createRuntimeConfig());
-    if (state_->config == nullptr) return nullptr;
-    state_->config->setExecutionContextAllocationStrategy(ExecutionContextAllocationStrategy::kUSER_MANAGED);
-    state_->config->setDynamicShapesKernelSpecializationStrategy(Specialization::kEAGER);
-    state_->share_cache();
+// TensorRT-RTX 1.4 specialises kernels for a shape when the shape is met for the first time in a runtime
+// cache; engines and contexts that meet it later in the same cache run general kernels. So that all contexts
+// run the same kernels, and the fastest, each has a cache of its own, which begins with the general ones.
+std::shared_ptr<IExecutionContext> ContextMaker::make() {
+  if (!state_->compile(*state_->general.state_)) return nullptr;
+  const auto config = std::shared_ptr<nvinfer1::IRuntimeConfig>(state_->configuration());
+  if (config == nullptr) return nullptr;
+  const auto cache = std::shared_ptr<nvinfer1::IRuntimeCache>(config->createRuntimeCache());
+  const std::string general = state_->general.save();
+  if (cache == nullptr || !cache->deserialize(general.data(), general.size()) ||
+      !config->setRuntimeCache(*cache)) {
+    return nullptr;
   }
-  return std::unique_ptr<IExecutionContext>(state_->engine.createExecutionContext(state_->config.get()));
+  IExecutionContext* context = state_->engine.createExecutionContext(config.get());
+  if (context == nullptr) return nullptr;
+  return {context, [config, cache](IExecutionContext* done) { delete done; }};
 }
 
 #else
@@ -79,8 +108,8 @@ struct ContextMaker::State {
 ContextMaker::ContextMaker(ICudaEngine& engine, KernelCache&) : state_(new State{engine}) {}
 ContextMaker::~ContextMaker() = default;
 
-std::unique_ptr<IExecutionContext> ContextMaker::make() {
-  return std::unique_ptr<IExecutionContext>(
+std::shared_ptr<IExecutionContext> ContextMaker::make() {
+  return std::shared_ptr<IExecutionContext>(
       state_->engine.createExecutionContext(ExecutionContextAllocationStrategy::kUSER_MANAGED));
 }
 

@@ -9,8 +9,8 @@ namespace nmt_trt {
 
 // What differs between the header sets; everything else in this folder compiles the same with all of them.
 
-/// Kernels compiled just in time, shared by all engines of a library; TensorRT-RTX only, empty elsewhere.
-/// Must outlive the contexts made with it.
+/// Kernels for any shape, compiled just in time, of all engines of a library; TensorRT-RTX only, empty
+/// elsewhere. Must outlive the contexts made with it.
 class KernelCache {
  public:
   KernelCache();
@@ -33,7 +33,7 @@ class ContextMaker {
   ~ContextMaker();
 
   /// Null when TensorRT fails.
-  std::unique_ptr<nvinfer1::IExecutionContext> make();
+  std::shared_ptr<nvinfer1::IExecutionContext> make();
 
  private:
   struct State;

@@ -5,6 +5,7 @@
 #include "core/errors.h"
 #include "engine/shim/device.h"
 #include "engine/shim/failure.h"
+#include "engine/shim/in_parallel.h"
 #include "engine/shim/plan.h"
 #include "engine/tensorrt_library.h"
 
@@ -61,6 +62,11 @@ std::unique_ptr<Engine> Library::deserialize(const void* plan, size_t bytes) {
              " bytes (damaged, or made for another version or GPU)");
   }
   return std::make_unique<PlanEngine>(runtime_, std::move(engine));
+}
+
+// TensorRT takes a tenth of a second and more for the kernels of one context.
+void Library::rehearse(const std::vector<EngineContext*>& contexts, void* stream) {
+  in_parallel(contexts.size(), [&](size_t i) { contexts[i]->enqueue(stream); });
 }
 
 std::string Library::runtime_cache() {

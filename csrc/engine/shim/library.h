@@ -38,6 +38,7 @@ class Library final : public EngineLibrary {
   const std::string& flavour() const override { return flavour_; }
   const std::string& version() const override { return version_; }
   std::unique_ptr<Engine> deserialize(const void* plan, size_t bytes) override;
+  void rehearse(const std::vector<EngineContext*>& contexts, void* stream) override;
   std::string runtime_cache() override;
   void load_runtime_cache(const std::string& cache) override;
 

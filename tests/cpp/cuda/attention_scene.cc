@@ -256,6 +256,7 @@ cuda::SearchState AttentionStage::state() const {
 cuda::StepInputs AttentionStage::inputs() const {
   cuda::StepInputs inputs{};
   inputs.rows = static_cast<int32_t>(scene_.rows.size());
+  inputs.slots = scene_.slots;
   inputs.sentence = sentence_.data();
   return inputs;
 }

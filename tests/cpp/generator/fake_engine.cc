@@ -249,6 +249,9 @@ class FakeLibrary final : public EngineLibrary {
   std::unique_ptr<Engine> deserialize(const void* plan, size_t bytes) override {
     return std::make_unique<FakeEngine>(read_plan(std::string(static_cast<const char*>(plan), bytes)));
   }
+  void rehearse(const std::vector<EngineContext*>& contexts, void* stream) override {
+    for (EngineContext* context : contexts) context->enqueue(stream);
+  }
   std::string runtime_cache() override { return {}; }
   void load_runtime_cache(const std::string& /*cache*/) override {}
 

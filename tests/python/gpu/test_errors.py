@@ -142,7 +142,7 @@ def test_engines_of_another_version_are_ignored(
 ) -> None:
     engines.rename(engines.with_name("tensorrt-rtx-9.9.9-sm_80"))
     assert generated(load(directory, **{**TRUSTING, **SMALL})) == wanted
-    assert "no engines for" in caplog.text and "tensorrt-rtx-9.9.9-sm_80" in caplog.text
+    assert "no fp32 engines for" in caplog.text and "tensorrt-rtx-9.9.9-sm_80" in caplog.text
 
 
 def test_a_library_that_is_not_there_or_something_else(directory: Path, load: Load, wanted: list[list[int]]) -> None:
