@@ -12,9 +12,9 @@
 
 namespace nmt_trt::cuda {
 
-/// call(number, layout) with the device's type for `type` and the HeadLayout for the head size. Throws
-/// UsageError for a type that is not floating or a head size that no layout fits.
-template <typename Call>
+/// call(number, layout) with the device's type for `type` and the HeadLayout of kThreads threads for the head
+/// size. Throws UsageError for a type that is not floating or a head size that no layout fits.
+template <int kThreads, typename Call>
 void with_head_layout(const HeadShape& shape, DataType type, Call call) {
   const int32_t head_size = shape.head_size;
   if (head_size < 1 || head_size > kMaxHeadSize) {
@@ -22,12 +22,12 @@ void with_head_layout(const HeadShape& shape, DataType type, Call call) {
   }
   with_float_type("attention", type, [&](auto number) {
     constexpr int kRun = static_cast<int>(sizeof(uint4) / sizeof(number));
-    if (head_size % kRun != 0 || head_size > HeadLayout<16, kRun>::kElements) {
-      call(number, HeadLayout<32, 1>{});
-    } else if (head_size > HeadLayout<8, kRun>::kElements) {
-      call(number, HeadLayout<16, kRun>{});
+    if (head_size % kRun != 0 || head_size > HeadLayout<kThreads, 16, kRun>::kElements) {
+      call(number, HeadLayout<kThreads, 32, 1>{});
+    } else if (head_size > HeadLayout<kThreads, 8, kRun>::kElements) {
+      call(number, HeadLayout<kThreads, 16, kRun>{});
     } else {
-      call(number, HeadLayout<8, kRun>{});
+      call(number, HeadLayout<kThreads, 8, kRun>{});
     }
   });
 }

@@ -6,20 +6,20 @@
 
 namespace nmt_trt::cuda {
 
-/// Threads that share out the positions of a hypothesis among them. Shows in the order of additions.
-constexpr int kAttentionThreads = 128;
 /// Elements of a head that each thread holds.
 constexpr int kHeadPart = 8;
 constexpr int kMaxHeadSize = 256;
 
-/// How a group of `kGroupLanes` neighbouring threads holds a vector of at most kElements elements: each
-/// thread kHeadPart of them, in runs of `kRunLength`, the length of one load. Neighbouring threads hold
-/// neighbouring runs.
-template <int kGroupLanes, int kRunLength>
+/// How `kSharers` threads share out the positions of a hypothesis, and how a group of `kGroupLanes`
+/// neighbouring ones holds a vector of at most kElements elements: each thread kHeadPart of them, in runs of
+/// `kRunLength`, the length of one load. Neighbouring threads hold neighbouring runs. All of it shows in the
+/// order of additions.
+template <int kSharers, int kGroupLanes, int kRunLength>
 struct HeadLayout {
+  static constexpr int kThreads = kSharers;
   static constexpr int kLanes = kGroupLanes;
   static constexpr int kRun = kRunLength;
-  static constexpr int kGroups = kAttentionThreads / kLanes;
+  static constexpr int kGroups = kThreads / kLanes;
   static constexpr int kElements = kLanes * kHeadPart;
   // Floats of one access to shared memory.
   static constexpr int kStagedRun = 4;

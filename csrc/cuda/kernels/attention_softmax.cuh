@@ -204,10 +204,10 @@ __device__ void attend(const float (&query)[kQueries][kHeadPart], int32_t positi
   }
 }
 
-/// Shared memory in which kAttentionThreads threads bring their groups' results together.
+/// Shared memory in which the threads of a hypothesis bring their groups' results together.
 template <typename Layout, int kQueries>
 struct MergeSpace {
-  static constexpr int kWarps = kAttentionThreads / kWarpSize;
+  static constexpr int kWarps = Layout::kThreads / kWarpSize;
 
   alignas(16) float values[Layout::kGroups][kQueries][Layout::kElements];
   float maxima[kQueries][kWarps];
@@ -252,7 +252,7 @@ __device__ void merge(const Attended<kQueries>& attended, MergeSpace<Layout, kQu
   }
   __syncthreads();
 
-  for (int index = thread; index < kQueries * Layout::kElements; index += kAttentionThreads) {
+  for (int index = thread; index < kQueries * Layout::kElements; index += Layout::kThreads) {
     const int q = index / Layout::kElements;
     const int place = index % Layout::kElements;
     float sum = 0.0F;

@@ -12,6 +12,7 @@ namespace {
 
 // Hypotheses that use a key and a value once read.
 constexpr int kHypotheses = 4;
+constexpr int kThreads = 128;
 
 template <typename T>
 struct Arguments {
@@ -43,7 +44,7 @@ struct CrossRows {
 
 // Grid: hypotheses by kQueries, heads, rows.
 template <typename T, typename Layout, int kQueries>
-__global__ void __launch_bounds__(kAttentionThreads) cross_attention_kernel(const Arguments<T> arguments) {
+__global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Arguments<T> arguments) {
   __shared__ MergeSpace<Layout, kQueries> space;
   const int32_t beam_size = arguments.beam_size;
   const int32_t head_size = arguments.head_size;
@@ -92,7 +93,7 @@ void cross_attention(const SearchState& state, const StepInputs& inputs, const H
   check_aligned("cross_k", cross_k);
   check_aligned("cross_v", cross_v);
   if (inputs.rows == 0) return;
-  with_head_layout(shape, type, [&](auto number, auto layout) {
+  with_head_layout<kThreads>(shape, type, [&](auto number, auto layout) {
     using T = decltype(number);
     using Layout = decltype(layout);
     const Arguments<T> arguments = {inputs.sentence,
@@ -109,11 +110,11 @@ void cross_attention(const SearchState& state, const StepInputs& inputs, const H
     const auto heads = static_cast<unsigned int>(shape.heads);
     const auto rows = static_cast<unsigned int>(inputs.rows);
     if (state.beam_size == 1) {
-      cross_attention_kernel<T, Layout, 1><<<dim3(1, heads, rows), kAttentionThreads, 0, stream>>>(arguments);
+      cross_attention_kernel<T, Layout, 1><<<dim3(1, heads, rows), kThreads, 0, stream>>>(arguments);
     } else {
       const auto shares = static_cast<unsigned int>((state.beam_size - 1) / kHypotheses + 1);
       cross_attention_kernel<T, Layout, kHypotheses>
-          <<<dim3(shares, heads, rows), kAttentionThreads, 0, stream>>>(arguments);
+          <<<dim3(shares, heads, rows), kThreads, 0, stream>>>(arguments);
     }
   });
   NMT_TRT_CUDA_LAUNCHED(cross_attention_kernel);

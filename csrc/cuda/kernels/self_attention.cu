@@ -14,6 +14,8 @@ namespace {
 // Hypotheses of a row that share a block, and with it the L1 cache: they have most of their ancestors in
 // common.
 constexpr int kHypotheses = 2;
+// Of a hypothesis: the fewer, the more hypotheses an SM has under way.
+constexpr int kThreads = 64;
 
 template <typename T>
 struct Arguments {
@@ -49,10 +51,9 @@ struct SelfRows {
   }
 };
 
-// Grid: hypotheses by the block, heads, rows. Block: kAttentionThreads for each of its hypotheses.
+// Grid: hypotheses by the block, heads, rows. Block: kThreads for each of its hypotheses.
 template <typename T, typename Layout>
-__global__ void __launch_bounds__(kAttentionThreads* kHypotheses)
-    self_attention_kernel(const Arguments<T> arguments) {
+__global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(const Arguments<T> arguments) {
   __shared__ MergeSpace<Layout, 1> space[kHypotheses];
   const int32_t beam_size = arguments.beam_size;
   const int32_t head_size = arguments.head_size;
@@ -126,7 +127,7 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
   check_aligned("cache_k", cache_k);
   check_aligned("cache_v", cache_v);
   if (inputs.rows == 0) return;
-  with_head_layout(shape, type, [&](auto number, auto layout) {
+  with_head_layout<kThreads>(shape, type, [&](auto number, auto layout) {
     using T = decltype(number);
     using Layout = decltype(layout);
     const Arguments<T> arguments = {state.steps,
@@ -144,7 +145,7 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
                                     static_cast<T*>(cache_v),
                                     static_cast<T*>(out)};
     const int32_t together = std::min(state.beam_size, kHypotheses);
-    const dim3 threads(kAttentionThreads, static_cast<unsigned int>(together));
+    const dim3 threads(kThreads, static_cast<unsigned int>(together));
     const dim3 blocks(static_cast<unsigned int>((state.beam_size - 1) / together + 1),
                       static_cast<unsigned int>(shape.heads), static_cast<unsigned int>(inputs.rows));
     self_attention_kernel<T, Layout><<<blocks, threads, 0, stream>>>(arguments);

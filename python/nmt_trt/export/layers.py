@@ -22,6 +22,24 @@ def linear(g: GraphBuilder, x: str, name: str, output: str | None = None) -> str
     return g.op("Gemm", x, g.weight(f"{name}.weight"), g.weight(f"{name}.bias"), output=output or name, transB=1)
 
 
+def linear_in_parts(g: GraphBuilder, x: str, name: str, parts: int, sizes: tuple[int, int]) -> str:
+    """What `linear` gives, but as an island's value: the sum of `parts` products, each of a part of x's columns.
+
+    A product of few rows has too few tiles for a GPU, which `parts` products at once have not. Left to itself
+    TensorRT-RTX 1.4 splits it too, but clears memory before.
+
+    Args:
+        sizes: the columns of x, which `parts` divides, and of the result.
+    """
+    width, height = sizes[0] // parts, sizes[1]
+    rows = g.op("Transpose", g.op("Reshape", x, g.int64s(-1, parts, width)), perm=[1, 0, 2])
+    weight = g.op("Reshape", g.weight(f"{name}.weight"), g.int64s(height, parts, width))
+    products = g.op("MatMul", rows, g.op("Transpose", weight, perm=[1, 2, 0]))
+    total = g.op("ReduceSum", g.to_type(products, g.compute, g.precision.island), g.int64s(0), keepdims=0)
+    bias = g.to_type(g.weight(f"{name}.bias"), g.compute, g.precision.island)
+    return g.op("Add", total, bias, output=name)
+
+
 def layer_norm(g: GraphBuilder, x: str, name: str, epsilon: float, output: str | None = None) -> str:
     """LayerNorm over the last axis of an island's value."""
     scale, bias = g.weight(f"{name}.weight"), g.weight(f"{name}.bias")
@@ -52,7 +70,13 @@ def leave_block(
     output: str | None = None,
 ) -> str:
     """The residual sum of x and what the last linear layer of a block gave, normalized in a post-norm model."""
-    inner = g.leave(inner, f"{name}.out")
+    return add_block(g, x, g.leave(inner, f"{name}.out"), name, stack, epsilon, output)
+
+
+def add_block(
+    g: GraphBuilder, x: str, inner: str, name: str, stack: StackConfig, epsilon: float, output: str | None = None
+) -> str:
+    """The residual sum of two islands' values, x and what a block gave, normalized in a post-norm model."""
     if stack.pre_norm:
         return g.op("Add", x, inner, output=output)
     return layer_norm(g, g.op("Add", x, inner), f"{name}.norm", epsilon, output)
@@ -60,12 +84,15 @@ def leave_block(
 
 def feed_forward(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:
     """Two linear layers with the activation between them."""
+    return linear(g, feed_forward_hidden(g, x, name, stack), f"{name}.out")
+
+
+def feed_forward_hidden(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:
+    """The first linear layer and the activation: [rows, inner_size]."""
     hidden = linear(g, x, f"{name}.in_")
     if g.islands.exponent(f"{name}.in_") and stack.activation != "relu":
-        hidden = g.enter(_activation(g, g.leave(hidden, f"{name}.in_"), stack), f"{name}.in_")
-    else:  # relu of values times a power of two is that power times relu
-        hidden = _activation(g, hidden, stack)
-    return linear(g, hidden, f"{name}.out")
+        return g.enter(_activation(g, g.leave(hidden, f"{name}.in_"), stack), f"{name}.in_")
+    return _activation(g, hidden, stack)  # relu of values times a power of two is that power times relu
 
 
 def _activation(g: GraphBuilder, x: str, stack: StackConfig) -> str:

@@ -24,7 +24,7 @@ from nmt_trt.export.decoder import write_logits
 from nmt_trt.export.graph import GraphBuilder, Precision
 from nmt_trt.export.islands import Islands
 from nmt_trt.export.weights_file import WeightLocation
-from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.config import StackConfig, TransformerConfig
 from nmt_trt.models.weights import token_table
 
 OPSET, IR_VERSION = 20, 10
@@ -78,15 +78,25 @@ def _behind_attentions(g: GraphBuilder, config: TransformerConfig, layer: int) -
     last = layer == stack.num_layers - 1
     x = _add_attention(g, config, f"decoder.layers.{layer}.cross_attention", output=None)
     with g.block(name):
-        inner = layers.feed_forward(g, layers.enter_block(g, x, name, stack, epsilon), name, stack)
+        inner = _feed_forward(g, layers.enter_block(g, x, name, stack, epsilon), name, stack)
         output = None if last else _residual_out(g, config)
-        x = layers.leave_block(g, x, inner, name, stack, epsilon, output)
+        x = layers.add_block(g, x, inner, name, stack, epsilon, output)
     if not last:
         _project(g, config, x, f"decoder.layers.{layer + 1}.self_attention", "qkv", "qkv", 3)
         return
     if stack.final_norm:
         x = layers.layer_norm(g, x, "decoder.norm", epsilon)
     write_logits(g, config, x, "R")
+
+
+def _feed_forward(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:
+    """The feed-forward block as an island's value."""
+    parts, rest = divmod(stack.inner_size, stack.hidden_size)
+    if rest or parts == 1 or g.compute == g.precision.island:
+        return g.leave(layers.feed_forward(g, x, name, stack), f"{name}.out")
+    hidden = layers.feed_forward_hidden(g, x, name, stack)
+    total = layers.linear_in_parts(g, hidden, f"{name}.out", parts, (stack.inner_size, stack.hidden_size))
+    return g.times(total, 2.0 ** g.islands.exponent(f"{name}.out"))
 
 
 def _add_attention(g: GraphBuilder, config: TransformerConfig, block: str, output: str | None) -> str:

@@ -83,11 +83,11 @@ void expect_layout() {
 }
 
 TEST(AttentionLayoutTest, EveryElementHasOnePlaceAndEveryPositionOneGroup) {
-  expect_layout<cuda::HeadLayout<8, 8>>();
-  expect_layout<cuda::HeadLayout<16, 8>>();
-  expect_layout<cuda::HeadLayout<8, 4>>();
-  expect_layout<cuda::HeadLayout<16, 4>>();
-  expect_layout<cuda::HeadLayout<32, 1>>();
+  expect_layout<cuda::HeadLayout<64, 8, 8>>();
+  expect_layout<cuda::HeadLayout<64, 16, 8>>();
+  expect_layout<cuda::HeadLayout<128, 8, 4>>();
+  expect_layout<cuda::HeadLayout<128, 16, 4>>();
+  expect_layout<cuda::HeadLayout<64, 32, 1>>();
 }
 
 TEST(AttentionLayoutTest, SlotsFollowTheAncestry) {
