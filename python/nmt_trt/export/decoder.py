@@ -98,13 +98,13 @@ def decoder_body(
                 query, key, value = layers.split_heads(g, layers.linear(g, h, f"{name}.qkv"), 3, stack, batch_and_time)
                 keys, values = cache(index, key, value)
                 context = layers.attention(g, name, query, keys, values, self_bias, stack, TensorProto.FLOAT)
-                return layers.linear(g, context, f"{name}.out")
+                return layers.linear_to_island(g, context, f"{name}.out")
 
             def attend_source(h: str, name: str = f"{layer}.cross_attention", cross: list[str] = cross) -> str:
                 (query,) = layers.split_heads(g, layers.linear(g, h, f"{name}.q"), 1, stack, batch_and_time)
                 key, value = (_from_cache(g, x) for x in cross)
                 context = layers.attention(g, name, query, key, value, cross_bias, stack, TensorProto.FLOAT)
-                return layers.linear(g, context, f"{name}.out")
+                return layers.linear_to_island(g, context, f"{name}.out")
 
             def feed(h: str, name: str = f"{layer}.ffn") -> str:
                 return layers.feed_forward(g, h, name, stack)
@@ -118,19 +118,21 @@ def decoder_body(
 def write_logits(g: GraphBuilder, config: TransformerConfig, x: str, rows: str) -> None:
     """The output projection of an island's value [rows, hidden]: the output `logits` [rows,V].
 
-    Of the compute type, unless the islands keep them in float32. No batch axis: a Reshape behind the Gemm would copy
-    the largest tensor of a step.
+    Logits are an island's value: in fp16 the largest ones, which decide, would lose more to rounding than to all that
+    comes before them. No batch axis: a Reshape behind the Gemm would copy the largest tensor of a step.
     """
-    shape: list[str | int] = [rows, config.decoder.vocab_size]
-    weights = g.weight(output_table(config)), g.weight("output.bias")
+    table, bias, exponent = g.weight(output_table(config)), g.weight("output.bias"), g.islands.exponent("output")
+    logits = g.output("logits", g.precision.island, [rows, config.decoder.vocab_size])
+    output = None if exponent else logits
     with g.block("output"):
-        hidden, exponent = g.enter(x, "output"), g.islands.exponent("output")
-        if exponent == 0:
-            g.op("Gemm", hidden, *weights, output=g.output("logits", g.compute, shape), transB=1)
-            return
-        scaled = g.to_type(g.op("Gemm", hidden, *weights, transB=1), g.compute, TensorProto.FLOAT)
-        logits = g.output("logits", TensorProto.FLOAT, shape)
-        g.op("Mul", scaled, g.constant(2.0**exponent, TensorProto.FLOAT), output=logits)
+        hidden = g.enter(x, "output")
+        if g.compute == g.precision.island:
+            sums = g.op("Gemm", hidden, table, bias, output=output, transB=1)
+        else:
+            product = g.op("Gemm", hidden, table, transB=1)
+            sums = g.op("Add", g.to_type(product, g.compute, g.precision.island), bias, output=output)
+        if exponent:
+            g.op("Mul", sums, g.constant(2.0**exponent, g.precision.island), output=logits)
 
 
 def _scatter(g: GraphBuilder, config: TransformerConfig, index: int, part: str, update: str, write_index: str) -> str:

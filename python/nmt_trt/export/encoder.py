@@ -42,7 +42,7 @@ def encoder_graph(
             def attend(h: str, name: str = f"{name}.self_attention") -> str:
                 query, key, value = layers.split_heads(g, layers.linear(g, h, f"{name}.qkv"), 3, stack, batch_and_time)
                 context = layers.attention(g, name, query, key, value, bias, stack, g.compute)
-                return layers.linear(g, context, f"{name}.out")
+                return layers.linear_to_island(g, context, f"{name}.out")
 
             def feed(h: str, name: str = f"{name}.ffn") -> str:
                 return layers.feed_forward(g, h, name, stack)

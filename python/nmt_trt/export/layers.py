@@ -22,8 +22,21 @@ def linear(g: GraphBuilder, x: str, name: str, output: str | None = None) -> str
     return g.op("Gemm", x, g.weight(f"{name}.weight"), g.weight(f"{name}.bias"), output=output or name, transB=1)
 
 
+def linear_to_island(g: GraphBuilder, x: str, name: str) -> str:
+    """What `linear` gives, but as an island's value.
+
+    TensorRT-RTX 1.4 makes one kernel of the three operators, which adds the bias to the sums of the product as it has
+    them, in float32: no digit is lost to the compute type.
+    """
+    if g.compute == g.precision.island:
+        return linear(g, x, name)
+    product = g.op("Gemm", x, g.weight(f"{name}.weight"), transB=1)
+    sums = g.to_type(product, g.compute, g.precision.island)
+    return g.op("Add", sums, g.weight(f"{name}.bias"), output=name)
+
+
 def linear_in_parts(g: GraphBuilder, x: str, name: str, parts: int, sizes: tuple[int, int]) -> str:
-    """What `linear` gives, but as an island's value: the sum of `parts` products, each of a part of x's columns.
+    """What linear_to_island gives: the sum of `parts` products, each of a part of x's columns.
 
     A product of few rows has too few tiles for a GPU, which `parts` products at once have not. Left to itself
     TensorRT-RTX 1.4 splits it too, but clears memory before.
@@ -35,9 +48,9 @@ def linear_in_parts(g: GraphBuilder, x: str, name: str, parts: int, sizes: tuple
     rows = g.op("Transpose", g.op("Reshape", x, g.int64s(-1, parts, width)), perm=[1, 0, 2])
     weight = g.op("Reshape", g.weight(f"{name}.weight"), g.int64s(height, parts, width))
     products = g.op("MatMul", rows, g.op("Transpose", weight, perm=[1, 2, 0]))
-    total = g.op("ReduceSum", g.to_type(products, g.compute, g.precision.island), g.int64s(0), keepdims=0)
-    bias = g.to_type(g.weight(f"{name}.bias"), g.compute, g.precision.island)
-    return g.op("Add", total, bias, output=name)
+    bias = g.times(g.weight(f"{name}.bias"), 1.0 / parts)  # to each part, whose kernel adds it in float32
+    sums = g.op("Add", g.to_type(products, g.compute, g.precision.island), bias)
+    return g.op("ReduceSum", sums, g.int64s(0), output=name, keepdims=0)
 
 
 def layer_norm(g: GraphBuilder, x: str, name: str, epsilon: float, output: str | None = None) -> str:
@@ -49,7 +62,7 @@ def layer_norm(g: GraphBuilder, x: str, name: str, epsilon: float, output: str |
 def residual_block(
     g: GraphBuilder, x: str, name: str, stack: StackConfig, epsilon: float, body: Callable[[str], str]
 ) -> str:
-    """x + f(norm(x)), or norm(x + f(x)) in a post-norm model; x and the result are islands' values."""
+    """x + f(norm(x)), or norm(x + f(x)) in a post-norm model; x, f's and the result are islands' values."""
     with g.block(name):
         return leave_block(g, x, body(enter_block(g, x, name, stack, epsilon)), name, stack, epsilon)
 
@@ -61,30 +74,18 @@ def enter_block(g: GraphBuilder, x: str, name: str, stack: StackConfig, epsilon:
 
 
 def leave_block(
-    g: GraphBuilder,
-    x: str,
-    inner: str,
-    name: str,
-    stack: StackConfig,
-    epsilon: float,
-    output: str | None = None,
-) -> str:
-    """The residual sum of x and what the last linear layer of a block gave, normalized in a post-norm model."""
-    return add_block(g, x, g.leave(inner, f"{name}.out"), name, stack, epsilon, output)
-
-
-def add_block(
     g: GraphBuilder, x: str, inner: str, name: str, stack: StackConfig, epsilon: float, output: str | None = None
 ) -> str:
-    """The residual sum of two islands' values, x and what a block gave, normalized in a post-norm model."""
+    """The residual sum of two islands' values, x and what a block's last linear layer gave, normalized if post-norm."""
+    inner = g.times(inner, 2.0 ** g.islands.exponent(f"{name}.out"))
     if stack.pre_norm:
         return g.op("Add", x, inner, output=output)
     return layer_norm(g, g.op("Add", x, inner), f"{name}.norm", epsilon, output)
 
 
 def feed_forward(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:
-    """Two linear layers with the activation between them."""
-    return linear(g, feed_forward_hidden(g, x, name, stack), f"{name}.out")
+    """Two linear layers with the activation between them, to an island's value."""
+    return linear_to_island(g, feed_forward_hidden(g, x, name, stack), f"{name}.out")
 
 
 def feed_forward_hidden(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str:

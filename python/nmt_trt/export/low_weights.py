@@ -23,8 +23,8 @@ def low_weights(
 
     Linear layers carry the powers of two of `islands`. That is exact but for weights that become subnormal, which lose
     little: a row of n weights is scaled by no more than its outputs can exceed its inputs, n times its mean weight, so
-    that the error, 2^-25, is at most some n * 2^-24 of that mean. LayerNorms, positions and the blocks of
-    `islands.float32` stay float32.
+    that the error, 2^-25, is at most some n * 2^-24 of that mean. LayerNorms, positions, the biases of layers that give
+    an island's value, and the blocks of `islands.float32` stay float32.
 
     Raises:
         ModelDirectoryError: a weight is too large for the type.
@@ -48,7 +48,7 @@ def low_weights(
 
 
 def _belongs_to_island(name: str) -> bool:
-    return name.endswith((".norm.weight", ".norm.bias", ".position.weight"))
+    return name.endswith((".norm.weight", ".norm.bias", ".position.weight", ".out.bias")) or name == "output.bias"
 
 
 def _row_factors(layer: LinearLayer, islands: Islands, *, of_bias: bool) -> list[float]:

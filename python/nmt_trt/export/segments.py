@@ -8,7 +8,7 @@ A model of L layers has 2L + 1 segments, for R = sentences x beams rows:
 - `decoder_{2l+2}`, behind layer l's cross-attention: attention, residual -> residual_out, qkv of the next layer; the
   last one -> logits [R,V] alone.
 
-The residual is float32, logits as write_logits says, the others of the precision's compute type. Queries are not yet
+The residual and the logits are float32, the others of the precision's compute type. Queries are not yet
 multiplied by head_size^-0.5.
 """
 
@@ -80,7 +80,7 @@ def _behind_attentions(g: GraphBuilder, config: TransformerConfig, layer: int) -
     with g.block(name):
         inner = _feed_forward(g, layers.enter_block(g, x, name, stack, epsilon), name, stack)
         output = None if last else _residual_out(g, config)
-        x = layers.add_block(g, x, inner, name, stack, epsilon, output)
+        x = layers.leave_block(g, x, inner, name, stack, epsilon, output)
     if not last:
         _project(g, config, x, f"decoder.layers.{layer + 1}.self_attention", "qkv", "qkv", 3)
         return
@@ -93,10 +93,9 @@ def _feed_forward(g: GraphBuilder, x: str, name: str, stack: StackConfig) -> str
     """The feed-forward block as an island's value."""
     parts, rest = divmod(stack.inner_size, stack.hidden_size)
     if rest or parts == 1 or g.compute == g.precision.island:
-        return g.leave(layers.feed_forward(g, x, name, stack), f"{name}.out")
+        return layers.feed_forward(g, x, name, stack)
     hidden = layers.feed_forward_hidden(g, x, name, stack)
-    total = layers.linear_in_parts(g, hidden, f"{name}.out", parts, (stack.inner_size, stack.hidden_size))
-    return g.times(total, 2.0 ** g.islands.exponent(f"{name}.out"))
+    return layers.linear_in_parts(g, hidden, f"{name}.out", parts, (stack.inner_size, stack.hidden_size))
 
 
 def _add_attention(g: GraphBuilder, config: TransformerConfig, block: str, output: str | None) -> str:
@@ -105,7 +104,7 @@ def _add_attention(g: GraphBuilder, config: TransformerConfig, block: str, outpu
     context = g.input("attention", g.precision.compute, ["R", stack.hidden_size])
     residual = g.input("residual", g.precision.island, ["R", stack.hidden_size])
     with g.block(block):
-        inner = layers.linear(g, g.to_type(context, g.precision.compute, g.compute), f"{block}.out")
+        inner = layers.linear_to_island(g, g.to_type(context, g.precision.compute, g.compute), f"{block}.out")
         return layers.leave_block(g, residual, inner, block, stack, epsilon, output)
 
 
