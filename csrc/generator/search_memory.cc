@@ -1,9 +1,12 @@
 #include "generator/search_memory.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "core/beam.h"
 #include "core/length_penalty.h"
+#include "core/policy.h"
 #include "cuda/check.h"
 #include "generator/layout.h"
 
@@ -29,12 +32,21 @@ std::vector<int32_t> download_steps(const int32_t* from, size_t rows, size_t cap
   return to;
 }
 
+/// The rules of a search that this key stands for.
+std::unique_ptr<Policy> policy_of(const SearchKey& key) {
+  SearchOptions options;
+  options.policy = key.policy;
+  options.beam_size = key.beam_size;
+  return make_policy(options);
+}
+
 }  // namespace
 
-SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t beam_size, int32_t sentences,
-                           int32_t capacity, cudaStream_t stream)
+SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_t sentences, int32_t capacity,
+                           cudaStream_t stream)
     : limits_(size(sentences)), penalties_(size(capacity) + 4) {
-  const size_t beams = size(sentences) * size(beam_size);
+  const int32_t candidates = policy_of(key)->candidates();
+  const size_t beams = size(sentences) * size(key.beam_size);
   const size_t tokens = beams * size(capacity);
   Layout layout;
   const size_t max_lengths = layout.add<int32_t>(size(sentences));
@@ -51,16 +63,18 @@ SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t b
   const size_t bad_logits = layout.add<int32_t>(1);
   const size_t arrived = layout.add<uint32_t>(1);
   const size_t scratch =
-      layout.add(cuda::top_log_probs_scratch_bytes(sentences, beam_size, shape.vocab_size));
+      layout.add(cuda::top_log_probs_scratch_bytes(sentences, key.beam_size, candidates, shape.vocab_size));
   memory_ = cuda::DeviceBuffer(layout.bytes());
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
+  if (key.scores) scores_.emplace(shape, beams, capacity, stream);
 
-  state_.policy = policy;
+  state_.policy = key.policy;
   state_.eos = shape.eos;
   state_.pad = shape.pad;
   state_.other_length = shape.bos != shape.eos && shape.bos != shape.pad ? 2 : 1;
   state_.sentences = sentences;
-  state_.beam_size = beam_size;
+  state_.beam_size = key.beam_size;
+  state_.candidates = candidates;
   state_.vocab_size = shape.vocab_size;
   state_.capacity = capacity;
   state_.max_lengths = at<int32_t>(memory_, max_lengths);
@@ -78,6 +92,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t b
   state_.arrived = at<uint32_t>(memory_, arrived);
   state_.scratch = at<void>(memory_, scratch);
   state_.progress = progress_.device();
+  if (scores_) state_.scores = scores_->state();
 }
 
 void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
@@ -92,6 +107,7 @@ void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
                                cudaMemcpyHostToDevice, stream));
   NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<float*>(state_.penalties), penalties_.data(), penalties_.bytes(),
                                cudaMemcpyHostToDevice, stream));
+  if (scores_) scores_->upload(options, stream);
 }
 
 std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& options, int32_t steps,

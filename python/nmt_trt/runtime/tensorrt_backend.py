@@ -121,6 +121,7 @@ class TensorRTBackend:
             length_penalty=options.length_penalty,
             max_lengths=_length_limits(lengths, options),
             deterministic=options.deterministic,
+            **options.score_keywords(),
         )
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
@@ -148,6 +149,7 @@ class TensorRTBackend:
             steps=options.length_limit(source_length),
             policy=options.policy,
             deterministic=options.deterministic,
+            **options.score_keywords(),
         )
         self._keep_kernels()
 
@@ -180,10 +182,8 @@ class TensorRTBackend:
 
 
 def _check_options(options: ResolvedOptions) -> None:
-    missing = ["policy 'hf'"] if options.policy == "hf" else options.changed_scores()
-    if missing:
-        verb = "runs" if len(missing) == 1 else "run"
-        raise UsageError(f"{', '.join(missing)} {verb} on the CPU so far: backend='onnxruntime'")
+    if options.policy == "hf":
+        raise UsageError("policy 'hf' runs on the CPU so far: backend='onnxruntime'")
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/options.h"
@@ -9,6 +10,7 @@
 #include "cuda/kernels/beam_rules.h"
 #include "cuda/mapped.h"
 #include "cuda/search.h"
+#include "generator/score_memory.h"
 
 namespace nmt_trt::testing {
 
@@ -65,6 +67,7 @@ class GpuSearch {
   DeviceArray<uint32_t> arrived_;
   DeviceArray<std::byte> scratch_;
   cuda::Mapped<cuda::SearchProgress> progress_;
+  std::optional<ScoreMemory> scores_;
   cuda::SearchState state_{};
 };
 

@@ -1,14 +1,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/beam.h"
 #include "core/policy.h"
+#include "core/processors/processor_chain.h"
 #include "cuda/gpu_search.h"
 #include "cuda/random_logits.h"
+#include "cuda/random_scores.h"
 #include "cuda/search_logits.h"
 
 namespace nmt_trt {
@@ -22,16 +25,36 @@ size_t size(int64_t count) { return static_cast<size_t>(count); }
 /// bit.
 class Mirror {
  public:
-  explicit Mirror(const SearchOptions& options) : options_(options), policy_(make_policy(options)) {
+  explicit Mirror(const SearchOptions& options)
+      : options_(options),
+        policy_(make_policy(options)),
+        processors_(options, policy_->processes_logits()),
+        no_edits_(options.vocab_size, false),
+        top_(options.vocab_size, policy_->candidates() + 1, policy_->excluded_token()) {
     for (size_t i = 0; i < options.max_lengths.size(); ++i) {
       beams_.emplace_back(options.beam_size, options.eos, options.pad);
     }
     finished_.assign(beams_.size(), 0);
   }
 
-  // candidates: [R, K, K]
+  // Whether these are the candidates, [R, K, C], of the next step; logits: [B, K, V].
+  void check(const std::vector<Candidate>& candidates, const std::vector<float>& logits,
+             const std::vector<int32_t>& sentence_of_row) {
+    const size_t beam_size = size(options_.beam_size);
+    for (size_t row = 0; row < sentence_of_row.size() * beam_size; ++row) {
+      const int32_t sentence = sentence_of_row[row / beam_size];
+      const size_t k = row % beam_size;
+      if (sentence < 0 || !looks_at(size(sentence), k)) continue;
+      SCOPED_TRACE("sentence " + std::to_string(sentence) + ", hypothesis " + std::to_string(k));
+      check_row(&candidates[row * size(policy_->candidates())],
+                &logits[(size(sentence) * beam_size + k) * size(options_.vocab_size)], size(sentence), k);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+
+  // candidates: [R, K, C]
   void advance(const std::vector<Candidate>& candidates, const std::vector<int32_t>& sentence_of_row) {
-    const size_t stride = size(options_.beam_size) * size(options_.beam_size);
+    const size_t stride = size(options_.beam_size) * size(policy_->candidates());
     for (size_t row = 0; row < sentence_of_row.size(); ++row) {
       if (sentence_of_row[row] < 0) continue;
       const auto sentence = size(sentence_of_row[row]);
@@ -78,6 +101,51 @@ class Mirror {
   }
 
  private:
+  bool looks_at(size_t sentence, size_t k) const {
+    if (finished_[sentence] != 0) return false;
+    return steps_ == 0 ? k == 0 : policy_->continues(beams_[sentence].slot(static_cast<int32_t>(k)));
+  }
+
+  // One more candidate than there are, whose score may be close to the last one's.
+  void check_row(const Candidate* given, const float* logits, size_t sentence, size_t k) {
+    const double normaliser = top_.normaliser(logits);
+    const ScoreEdits& edits = processors_.empty()
+                                  ? no_edits_
+                                  : processors_(logits, normaliser, beams_[sentence], static_cast<int32_t>(k),
+                                                options_.max_lengths[sentence]);
+    std::vector<Candidate> expected(size(policy_->candidates()) + 1);
+    top_(logits, normaliser, edits, expected.data());
+    for (size_t begin = 0, end; begin + 1 < expected.size(); begin = end) {
+      for (end = begin + 1; end < expected.size() && near(expected[end - 1], expected[end]); ++end) {
+      }
+      const bool sure = is_order_sure(&expected[begin], &expected[0] + end, logits, edits);
+      for (size_t i = begin; i < std::min(end, expected.size() - 1); ++i) {
+        ASSERT_TRUE(near(given[i], expected[i]))
+            << given[i].log_prob << ", not " << expected[i].log_prob << " at rank " << i;
+        if (sure) {
+          ASSERT_EQ(given[i].token, expected[i].token) << "rank " << i;
+        }
+      }
+    }
+  }
+
+  static bool near(const Candidate& a, const Candidate& b) {
+    return a.log_prob == b.log_prob ||
+           std::abs(a.log_prob - b.log_prob) <= 1e-5F * std::max(1.0F, std::abs(b.log_prob));
+  }
+
+  // Whether rounding cannot change the order of candidates whose scores are near: logits as they are keep
+  // it, and so do equal ones that the same was done to.
+  static bool is_order_sure(const Candidate* begin, const Candidate* end, const float* logits,
+                            const ScoreEdits& edits) {
+    for (const Candidate* one = begin; one != end; ++one) {
+      const bool edited = edits.has(one->token);
+      if (edited != edits.has(begin->token)) return false;
+      if (edited && logits[one->token] != logits[begin->token]) return false;
+    }
+    return true;
+  }
+
   void update_finished() {
     bool all = true;
     for (size_t i = 0; i < beams_.size(); ++i) {
@@ -101,6 +169,9 @@ class Mirror {
 
   SearchOptions options_;
   std::unique_ptr<Policy> policy_;
+  ProcessorChain processors_;
+  ScoreEdits no_edits_;
+  TopLogProbs top_;
   std::vector<Beam> beams_;
   std::vector<uint8_t> finished_;
   std::vector<Move> moves_;
@@ -109,10 +180,8 @@ class Mirror {
 
 class DevicePolicy : public CudaTest {};
 
-void run(uint64_t seed) {
+void run(Random& random, const RandomSearch& plan) {
   constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16};
-  Random random(seed + 1000000);
-  const RandomSearch plan = random_search(random);
   const DataType type = kTypes[random.integer(0, 2)];
   const int32_t slots = plan.options.beam_size * plan.capacity;
   GpuSearch gpu(plan.options, static_cast<int32_t>(plan.sentence_of_row.size()), plan.capacity);
@@ -125,19 +194,35 @@ void run(uint64_t seed) {
     const auto rows =
         rows_of(logits.values, plan.sentence_of_row, plan.options.beam_size * plan.options.vocab_size);
     gpu.step(stage, encode(rows, type), type);
-    cpu.advance(stage.candidates.values(), plan.sentence_of_row);
+    const auto candidates = stage.candidates.values();
+    cpu.check(candidates, logits.values, plan.sentence_of_row);
+    cpu.advance(candidates, plan.sentence_of_row);
     cpu.compare(gpu.snapshot(), stage, plan.sentence_of_row, plan.capacity);
     if (::testing::Test::HasFatalFailure()) return;
   }
 }
 
-TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
+template <typename Draw>
+void run_many(Draw draw) {
   const int32_t seeds = seed_count(200);
-  for (int32_t seed = 0; seed < seeds; ++seed) {
+  for (int32_t seed = 0; seed < seeds && !::testing::Test::HasFatalFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    run(static_cast<uint64_t>(seed));
-    if (HasFatalFailure()) break;
+    Random random(static_cast<uint64_t>(seed) + 1000000);
+    const RandomSearch plan = draw(random);
+    run(random, plan);
   }
+}
+
+TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
+  run_many([](Random& random) { return random_search(random, {PolicyKind::kGnmt, PolicyKind::kNemo}); });
+}
+
+TEST_F(DevicePolicy, ChangesScoresAsTheCpuDoes) {
+  run_many([](Random& random) {
+    RandomSearch plan = random_search(random, {PolicyKind::kGnmt});
+    draw_scores(random, plan.options);
+    return plan;
+  });
 }
 
 // More steps than one part of the ancestry in shared memory has room for, beams crossing at every one of

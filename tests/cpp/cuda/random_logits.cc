@@ -58,10 +58,11 @@ int32_t Random::integer(int32_t low, int32_t high) {
   return static_cast<int32_t>(low + static_cast<int64_t>(bits() % choices));
 }
 
-RandomSearch random_search(Random& random) {
+RandomSearch random_search(Random& random, const std::vector<PolicyKind>& policies) {
   RandomSearch search;
   SearchOptions& options = search.options;
-  options.policy = random.integer(0, 1) == 0 ? PolicyKind::kGnmt : PolicyKind::kNemo;
+  options.policy =
+      policies[static_cast<size_t>(random.integer(0, static_cast<int32_t>(policies.size()) - 1))];
   options.beam_size = random_beam_size(random);
   options.vocab_size = random_vocab_size(random);
   if (options.policy == PolicyKind::kNemo)

@@ -3,9 +3,13 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/options.h"
+#include "core/score_edits.h"
 #include "core/top_log_probs.h"
 #include "cuda/kernels/beam_rules.h"
+#include "cuda/kernels/score_rules.h"
 #include "cuda/search.h"
+#include "cuda/token_mask.h"
 #include "fake_device.h"
 #include "fake_launch.h"
 
@@ -60,6 +64,61 @@ struct StartSearch {
   }
 };
 
+/// call(sentence, k, the hypothesis' number in the model's batch) for each row of logits that is looked at.
+template <typename Call>
+void for_rows(const SearchState& state, const StepInputs& inputs, Call call) {
+  for (int32_t row = 0; has_room(state, inputs) && row < inputs.rows; ++row) {
+    const int32_t sentence = inputs.sentence[row];
+    if (!takes_part(state, sentence)) continue;
+    for (int32_t k = 0; k < (*state.steps == 0 ? 1 : state.beam_size); ++k) {
+      const bool ended = *state.steps > 0 && state.ended[sentence * state.beam_size + k] != 0;
+      if (ended && state.policy != PolicyKind::kNemo) continue;
+      call(sentence, k, int64_t{row} * state.beam_size + k);
+    }
+  }
+}
+
+struct FindEdits {
+  SearchState state;
+  StepInputs inputs;
+
+  void operator()() const {
+    for_rows(state, inputs, [this](int32_t sentence, int32_t k, int64_t beam) { find(sentence, k, beam); });
+  }
+
+ private:
+  void find(int32_t sentence, int32_t k, int64_t beam) const {
+    const ScoreRules& rules = *state.scores.rules;
+    const TokenHistory history = {state.scores.history + beam * (state.capacity + 1), *state.steps + 1};
+    write_history(sentence, k, state.scores.history + beam * (state.capacity + 1));
+    const int64_t mask_size = TokenMask::size(state.vocab_size);
+    uint32_t* edited = state.scores.edited + beam * mask_size;
+    std::copy_n(state.scores.banned, mask_size, edited);
+    const auto ban = [edited](int32_t token) {
+      if (token != kNoToken) edited[TokenMask::place(token)] |= TokenMask::bit(token);
+    };
+    if (history.generated() < rules.min_length) ban(state.eos);
+    for (int32_t i = 0; i < history.size; ++i) ban(repeating_token(rules, history, i));
+    for (int32_t i = 0; i < rules.words; ++i) ban(completing_token(rules, history, i));
+    int32_t& count = state.scores.penalised_count[beam] = 0;
+    for (int32_t i = 0; rules.repetition_penalty != 1.0F && i < history.size; ++i) {
+      const int32_t token = history.tokens[i];
+      if (TokenMask::has(edited, token)) continue;
+      ban(token);
+      state.scores.history[beam * (state.capacity + 1) + count++] = token;
+    }
+  }
+
+  void write_history(int32_t sentence, int32_t k, int32_t* history) const {
+    const int64_t first = int64_t{sentence} * state.beam_size * state.capacity;
+    history[0] = state.scores.rules->bos;
+    for (int64_t i = 0; i < *state.steps; ++i) {
+      history[i + 1] =
+          state.tokens[first + i * state.beam_size + state.ancestry[first + k * state.capacity + i]];
+    }
+  }
+};
+
 struct TopCandidates {
   SearchState state;
   StepInputs inputs;
@@ -68,20 +127,39 @@ struct TopCandidates {
 
   void operator()() const {
     const bool gnmt = state.policy == PolicyKind::kGnmt;
-    TopLogProbs top(state.vocab_size, state.beam_size, gnmt ? state.pad : TopLogProbs::kNone);
-    for (int32_t row = 0; has_room(state, inputs) && row < inputs.rows; ++row) {
-      const int32_t sentence = inputs.sentence[row];
-      if (!takes_part(state, sentence)) continue;
-      for (int32_t k = 0; k < (*state.steps == 0 ? 1 : state.beam_size); ++k) {
-        if (gnmt && *state.steps > 0 && state.ended[sentence * state.beam_size + k] != 0) continue;
-        const int64_t beam = int64_t{row} * state.beam_size + k;
-        try {
-          top(logits + beam * state.vocab_size, candidates + beam * state.beam_size);
-        } catch (const LogitsError&) {
-          *state.bad_logits = 1;
-        }
+    TopLogProbs top(state.vocab_size, state.candidates, gnmt ? state.pad : TopLogProbs::kNone);
+    for_rows(state, inputs, [&](int32_t sentence, int32_t, int64_t beam) {
+      const float* row = logits + beam * state.vocab_size;
+      Candidate* best = candidates + beam * state.candidates;
+      try {
+        if (state.scores.rules == nullptr) return top(row, best);
+        const double normaliser = top.normaliser(row);
+        top(row, normaliser, edits_of(row, normaliser, sentence, beam), best);
+      } catch (const LogitsError&) {
+        *state.bad_logits = 1;
       }
+    });
+  }
+
+ private:
+  ScoreEdits edits_of(const float* row, double normaliser, int32_t sentence, int64_t beam) const {
+    ScoreEdits edits(state.vocab_size, false);
+    edits.begin(row, normaliser);
+    const ScoreRules& rules = *state.scores.rules;
+    const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
+    if (forced != kNoToken) {
+      edits.force(forced);
+      return edits;
     }
+    const int32_t* tokens = state.scores.history + beam * (state.capacity + 1);
+    for (int32_t i = 0; i < state.scores.penalised_count[beam]; ++i) {
+      edits.set(tokens[i], penalised(edits.original(tokens[i]), rules.repetition_penalty));
+    }
+    const uint32_t* edited = state.scores.edited + beam * TokenMask::size(state.vocab_size);
+    for (int32_t token = 0; token < state.vocab_size; ++token) {
+      if (TokenMask::has(edited, token) && !edits.has(token)) edits.ban(token);
+    }
+    return edits;
   }
 };
 
@@ -233,12 +311,17 @@ void gather(const GatherItem& item, const int32_t* source_row, int32_t rows) {
 
 }  // namespace
 
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t /*vocab_size*/) {
-  return size(rows) * size(beam_size) * sizeof(float);
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates,
+                                   int32_t /*vocab_size*/) {
+  return size(rows) * size(beam_size) * size(candidates) * sizeof(float);
 }
 
 void start_search(const SearchState& state, const StepInputs& inputs, int32_t bos, cudaStream_t stream) {
   launch(stream, StartSearch{state, inputs, bos});
+}
+
+void find_edits(const SearchState& state, const StepInputs& inputs, cudaStream_t stream) {
+  launch(stream, FindEdits{state, inputs});
 }
 
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType /*type*/,
