@@ -18,15 +18,6 @@
 namespace nmt_trt::bindings {
 namespace {
 
-/// False, True or "never", as transformers writes it.
-EarlyStopping early_stopping_named(const py::object& given) {
-  if (py::isinstance<py::bool_>(given)) {
-    return given.cast<bool>() ? EarlyStopping::kYes : EarlyStopping::kNo;
-  }
-  if (py::isinstance<py::str>(given) && given.cast<std::string>() == "never") return EarlyStopping::kNever;
-  throw UsageError("early_stopping", "False, True or 'never'", py::repr(given).cast<std::string>());
-}
-
 std::unique_ptr<BeamSearch> make(const std::string& policy, int32_t beam_size, int32_t num_hypotheses,
                                  float length_penalty, int32_t eos, int32_t pad, int32_t bos,
                                  int32_t vocab_size, const py::object& max_lengths,

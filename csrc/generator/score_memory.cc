@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/policy.h"
 #include "cuda/check.h"
 #include "cuda/token_mask.h"
 #include "generator/layout.h"
@@ -93,6 +94,7 @@ void ScoreMemory::write_words(const SearchOptions& options) {
   });
   const auto* device = static_cast<const int32_t*>(words_.data());
   host_rules_[0] = {options.bos,
+                    make_policy(options)->processes_logits(),
                     options.min_length,
                     options.repetition_penalty,
                     options.no_repeat_ngram,

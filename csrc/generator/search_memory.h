@@ -12,6 +12,7 @@
 #include "cuda/mapped.h"
 #include "cuda/search.h"
 #include "generator/model_shape.h"
+#include "generator/pool_memory.h"
 #include "generator/score_memory.h"
 
 namespace nmt_trt {
@@ -58,11 +59,14 @@ class SearchMemory {
   std::vector<std::vector<Hypothesis>> results(const SearchOptions& options, int32_t steps,
                                                cudaStream_t stream);
 
-  size_t bytes() const { return memory_.bytes() + (scores_ ? scores_->bytes() : 0); }
+  size_t bytes() const {
+    return memory_.bytes() + (scores_ ? scores_->bytes() : 0) + (pool_ ? pool_->bytes() : 0);
+  }
 
  private:
   cuda::DeviceBuffer memory_;
   std::optional<ScoreMemory> scores_;
+  std::optional<PoolMemory> pool_;
   cuda::Mapped<cuda::SearchProgress> progress_;
   cuda::SearchState state_{};
   cuda::Pinned<int32_t> limits_;   // [B]

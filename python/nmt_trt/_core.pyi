@@ -106,6 +106,7 @@ class Generator(metaclass=_BoundType):
         length_penalty: float,
         max_lengths: NDArray[np.int32],
         deterministic: bool,
+        early_stopping: bool | Literal["never"] = False,
         min_length: int = 0,
         repetition_penalty: float = 1.0,
         no_repeat_ngram: int = 0,

@@ -88,7 +88,8 @@ __device__ void put_in_edited(const SearchState& state, int32_t sentence, int32_
       mine.token = tokens[first + list.lane];
       const float value = logit(mine.token);
       if (static_cast<uint32_t>(mine.token) != excluded) {
-        mine.log_prob = penalised(normaliser.log_prob(value), penalty);
+        mine.log_prob = rules.of_logits ? normaliser.log_prob(penalised(value, penalty))
+                                        : penalised(normaliser.log_prob(value), penalty);
       }
     }
     uint32_t waiting = __ballot_sync(kAllLanes, mine.log_prob > list.worst());

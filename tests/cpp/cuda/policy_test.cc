@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "core/beam.h"
 #include "core/policy.h"
 #include "core/processors/processor_chain.h"
+#include "core/sentence.h"
 #include "cuda/gpu_search.h"
 #include "cuda/random_logits.h"
 #include "cuda/random_scores.h"
@@ -31,10 +31,10 @@ class Mirror {
         processors_(options, policy_->processes_logits()),
         no_edits_(options.vocab_size, false),
         top_(options.vocab_size, policy_->candidates() + 1, policy_->excluded_token()) {
-    for (size_t i = 0; i < options.max_lengths.size(); ++i) {
-      beams_.emplace_back(options.beam_size, options.eos, options.pad);
+    for (const int32_t limit : options.max_lengths) {
+      sentences_.push_back({Beam(options.beam_size, options.eos, options.pad),
+                            FinishedPool(policy_->pool_size()), limit, false});
     }
-    finished_.assign(beams_.size(), 0);
   }
 
   // Whether these are the candidates, [R, K, C], of the next step; logits: [B, K, V].
@@ -57,42 +57,58 @@ class Mirror {
     const size_t stride = size(options_.beam_size) * size(policy_->candidates());
     for (size_t row = 0; row < sentence_of_row.size(); ++row) {
       if (sentence_of_row[row] < 0) continue;
-      const auto sentence = size(sentence_of_row[row]);
-      Beam& beam = beams_[sentence];
+      Sentence& sentence = sentences_[size(sentence_of_row[row])];
       const Candidate* top = &candidates[row * stride];
-      if (finished_[sentence] != 0) {
-        beam.idle();
+      if (sentence.finished) {
+        sentence.beam.idle();
         continue;
       }
       if (steps_ == 0) {
         policy_->start(top, moves_);
       } else {
-        policy_->advance(beam, top, moves_);
+        policy_->advance(sentence.beam, top, moves_);
       }
-      beam.extend(moves_);
+      policy_->settle(sentence, moves_);
+      sentence.beam.extend(moves_);
     }
     ++steps_;
     update_finished();
   }
 
   bool done() const {
-    return std::all_of(finished_.begin(), finished_.end(), [](uint8_t finished) { return finished != 0; });
+    return std::all_of(sentences_.begin(), sentences_.end(), [](const Sentence& s) { return s.finished; });
+  }
+
+  // The pools of policy hf.
+  void compare_pools(const std::vector<std::vector<Hypothesis>>& given) const {
+    for (size_t sentence = 0; sentence < sentences_.size(); ++sentence) {
+      const auto expected = sentences_[sentence].pool.best(options_.beam_size);
+      ASSERT_EQ(given[sentence].size(), expected.size()) << "sentence " << sentence;
+      for (size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_EQ(given[sentence][i].tokens, expected[i].tokens) << sentence << ", " << i;
+        ASSERT_EQ(bits_of(given[sentence][i].score), bits_of(expected[i].score)) << sentence << ", " << i;
+        ASSERT_EQ(bits_of(given[sentence][i].log_prob), bits_of(expected[i].log_prob))
+            << sentence << ", " << i;
+      }
+    }
   }
 
   void compare(const SearchSnapshot& given, const GpuStage& stage,
                const std::vector<int32_t>& sentence_of_row, int32_t capacity) const {
     ASSERT_EQ(given.steps, steps_);
-    ASSERT_EQ(given.finished, finished_);
-    ASSERT_EQ(given.active(), std::count(finished_.begin(), finished_.end(), uint8_t{0}));
-    for (size_t sentence = 0; sentence < beams_.size(); ++sentence) {
+    const auto active = std::count_if(sentences_.begin(), sentences_.end(),
+                                      [](const Sentence& sentence) { return !sentence.finished; });
+    ASSERT_EQ(given.active(), active);
+    for (size_t sentence = 0; sentence < sentences_.size(); ++sentence) {
+      ASSERT_EQ(given.finished[sentence] != 0, sentences_[sentence].finished) << sentence;
       for (int32_t k = 0; k < options_.beam_size; ++k) {
         const size_t index = sentence * size(options_.beam_size) + size(k);
-        const Slot& slot = beams_[sentence].slot(k);
+        const Slot& slot = sentences_[sentence].beam.slot(k);
         ASSERT_EQ(bits_of(given.slots[index].sum), bits_of(slot.sum)) << sentence << ", " << k;
         ASSERT_EQ(bits_of(given.slots[index].penalty), bits_of(slot.penalty)) << sentence << ", " << k;
         ASSERT_EQ(given.slots[index].words, slot.words) << sentence << ", " << k;
         ASSERT_EQ(given.slots[index].ended, slot.ended) << sentence << ", " << k;
-        const auto& ancestry = beams_[sentence].ancestry(k);
+        const auto& ancestry = sentences_[sentence].beam.ancestry(k);
         ASSERT_TRUE(std::equal(ancestry.begin(), ancestry.end(), &given.ancestry[index * size(capacity)]))
             << sentence << ", " << k;
       }
@@ -102,8 +118,8 @@ class Mirror {
 
  private:
   bool looks_at(size_t sentence, size_t k) const {
-    if (finished_[sentence] != 0) return false;
-    return steps_ == 0 ? k == 0 : policy_->continues(beams_[sentence].slot(static_cast<int32_t>(k)));
+    if (sentences_[sentence].finished) return false;
+    return steps_ == 0 ? k == 0 : policy_->continues(sentences_[sentence].beam.slot(static_cast<int32_t>(k)));
   }
 
   // One more candidate than there are, whose score may be close to the last one's.
@@ -111,8 +127,8 @@ class Mirror {
     const double normaliser = top_.normaliser(logits);
     const ScoreEdits& edits = processors_.empty()
                                   ? no_edits_
-                                  : processors_(logits, normaliser, beams_[sentence], static_cast<int32_t>(k),
-                                                options_.max_lengths[sentence]);
+                                  : processors_(logits, normaliser, sentences_[sentence].beam,
+                                                static_cast<int32_t>(k), options_.max_lengths[sentence]);
     std::vector<Candidate> expected(size(policy_->candidates()) + 1);
     top_(logits, normaliser, edits, expected.data());
     for (size_t begin = 0, end; begin + 1 < expected.size(); begin = end) {
@@ -148,11 +164,12 @@ class Mirror {
 
   void update_finished() {
     bool all = true;
-    for (size_t i = 0; i < beams_.size(); ++i) {
-      if (beams_[i].all_ended() || steps_ >= options_.max_lengths[i]) finished_[i] = 1;
-      all = all && finished_[i] != 0;
+    for (Sentence& sentence : sentences_) {
+      sentence.finished = sentence.finished || policy_->finished(sentence);
+      all = all && sentence.finished;
     }
-    if (policy_->ends_together()) std::fill(finished_.begin(), finished_.end(), all ? 1 : 0);
+    if (!policy_->ends_together()) return;
+    for (Sentence& sentence : sentences_) sentence.finished = all;
   }
 
   void compare_inputs(const GpuStage& stage, const std::vector<int32_t>& sentence_of_row) const {
@@ -160,9 +177,10 @@ class Mirror {
     ASSERT_EQ(stage.position.values()[0], std::min(steps_, stage.inputs.max_position));
     for (size_t row = 0; row < sentence_of_row.size(); ++row) {
       const int32_t sentence = sentence_of_row[row];
-      if (sentence < 0 || finished_[size(sentence)] != 0) continue;
+      if (sentence < 0 || sentences_[size(sentence)].finished) continue;
       for (int32_t k = 0; k < options_.beam_size; ++k) {
-        ASSERT_EQ(token[row * size(options_.beam_size) + size(k)], beams_[size(sentence)].last_token(k));
+        ASSERT_EQ(token[row * size(options_.beam_size) + size(k)],
+                  sentences_[size(sentence)].beam.last_token(k));
       }
     }
   }
@@ -172,8 +190,7 @@ class Mirror {
   ProcessorChain processors_;
   ScoreEdits no_edits_;
   TopLogProbs top_;
-  std::vector<Beam> beams_;
-  std::vector<uint8_t> finished_;
+  std::vector<Sentence> sentences_;
   std::vector<Move> moves_;
   int32_t steps_ = 0;
 };
@@ -197,7 +214,9 @@ void run(Random& random, const RandomSearch& plan) {
     const auto candidates = stage.candidates.values();
     cpu.check(candidates, logits.values, plan.sentence_of_row);
     cpu.advance(candidates, plan.sentence_of_row);
-    cpu.compare(gpu.snapshot(), stage, plan.sentence_of_row, plan.capacity);
+    const SearchSnapshot after = gpu.snapshot();
+    cpu.compare(after, stage, plan.sentence_of_row, plan.capacity);
+    if (plan.options.policy == PolicyKind::kHf) cpu.compare_pools(gpu.pooled(after));
     if (::testing::Test::HasFatalFailure()) return;
   }
 }
@@ -217,9 +236,13 @@ TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
   run_many([](Random& random) { return random_search(random, {PolicyKind::kGnmt, PolicyKind::kNemo}); });
 }
 
+TEST_F(DevicePolicy, HfIsTheCpusToTheLastBit) {
+  run_many([](Random& random) { return random_search(random, {PolicyKind::kHf}); });
+}
+
 TEST_F(DevicePolicy, ChangesScoresAsTheCpuDoes) {
   run_many([](Random& random) {
-    RandomSearch plan = random_search(random, {PolicyKind::kGnmt});
+    RandomSearch plan = random_search(random, {PolicyKind::kGnmt, PolicyKind::kHf});
     draw_scores(random, plan.options);
     return plan;
   });

@@ -70,6 +70,11 @@ RandomSearch random_search(Random& random, const std::vector<PolicyKind>& polici
   options.num_hypotheses = options.beam_size;
   const float penalties[] = {0.0F, 0.6F, 1.0F, 2.0F * random.unit()};
   options.length_penalty = penalties[random.integer(0, 3)];
+  if (options.policy == PolicyKind::kHf) {
+    constexpr EarlyStopping kStops[] = {EarlyStopping::kNo, EarlyStopping::kYes, EarlyStopping::kNever};
+    options.early_stopping = kStops[random.integer(0, 2)];
+    if (random.integer(0, 3) == 0) options.length_penalty = -random.unit();
+  }
   choose_tokens(random, options);
 
   const int64_t logits_a_step = int64_t{options.beam_size} * options.vocab_size;

@@ -33,6 +33,7 @@ class Rules {
     }
     suppressed_ = options.suppress_tokens;
     rules_ = {options.bos,
+              false,
               options.min_length,
               options.repetition_penalty,
               options.no_repeat_ngram,

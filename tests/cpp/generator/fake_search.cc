@@ -7,6 +7,7 @@
 #include "core/score_edits.h"
 #include "core/top_log_probs.h"
 #include "cuda/kernels/beam_rules.h"
+#include "cuda/kernels/pool_rules.h"
 #include "cuda/kernels/score_rules.h"
 #include "cuda/search.h"
 #include "cuda/token_mask.h"
@@ -143,9 +144,9 @@ struct TopCandidates {
 
  private:
   ScoreEdits edits_of(const float* row, double normaliser, int32_t sentence, int64_t beam) const {
-    ScoreEdits edits(state.vocab_size, false);
-    edits.begin(row, normaliser);
     const ScoreRules& rules = *state.scores.rules;
+    ScoreEdits edits(state.vocab_size, rules.of_logits);
+    edits.begin(row, normaliser);
     const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
     if (forced != kNoToken) {
       edits.force(forced);
@@ -205,18 +206,20 @@ struct UpdateBeams {
     return {state.policy, state.eos, state.pad, state.other_length, state.penalties};
   }
 
+  // All that may come next, best first.
   std::vector<Choice> choose(int32_t row, int32_t sentence) const {
-    const Candidate* top = candidates + int64_t{row} * state.beam_size * state.beam_size;
+    const int32_t count = state.candidates;
+    const Candidate* top = candidates + int64_t{row} * state.beam_size * count;
     const bool first = *state.steps == 0;
     const bool nemo = state.policy == PolicyKind::kNemo;
     std::vector<Choice> choices;
-    for (int32_t parent = 0; parent < (first ? 1 : state.beam_size); ++parent) {
+    for (int32_t parent = 0; parent < (first ? rules().roots(state.beam_size) : state.beam_size); ++parent) {
       const int32_t beam = sentence * state.beam_size + parent;
       const BeamSlot old =
-          first ? BeamRules::root()
+          first ? BeamRules::root(parent)
                 : BeamSlot{state.sum[beam], state.penalty[beam], state.words[beam], state.ended[beam] != 0};
-      for (int32_t i = 0; i < state.beam_size; ++i) {
-        const Candidate& candidate = top[parent * state.beam_size + i];
+      for (int32_t i = 0; i < count; ++i) {
+        const Candidate& candidate = top[(first ? 0 : parent) * count + i];
         const Proposal proposal =
             first && nemo ? rules().first_of_nemo(candidate) : rules().propose(old, candidate, i);
         if (!proposal.exists) continue;
@@ -228,8 +231,44 @@ struct UpdateBeams {
     return choices;
   }
 
+  // HfPolicy::settle()
+  void settle(std::vector<Choice>& choices, const PoolRules& pool_rules, Pool& pool) const {
+    choices.resize(std::min(choices.size(), size(state.candidates)));
+    const int32_t length = *state.steps + 1;
+    for (size_t i = 0; i < choices.size(); ++i) {
+      Proposal& proposal = choices[i].proposal;
+      if (!pool_rules.ends(proposal.token, length)) continue;
+      const float sum = proposal.slot.sum;
+      if (i < size(state.beam_size)) {
+        pool.offer({pool_rules.score(sum, length), sum, *state.steps, choices[i].parent, proposal.token});
+      }
+      proposal.slot.sum += FinishedPool::kAway;
+      choices[i].key = BeamRules::rank_key(proposal);
+    }
+    std::sort(choices.begin(), choices.end());
+  }
+
   void extend(int32_t row, int32_t sentence) const {
-    const std::vector<Choice> choices = choose(row, sentence);
+    std::vector<Choice> choices = choose(row, sentence);
+    const bool hf = state.policy == PolicyKind::kHf;
+    const PoolRules pool_rules = {hf ? *state.pool.rules : StopRules{}, state.eos,
+                                  state.max_lengths[sentence], state.penalties};
+    Pool pool = {};
+    if (hf) {
+      const int32_t taken = *state.steps == 0 ? 0 : state.pool.counts[sentence];
+      pool = {state.pool.places + sentence * state.beam_size, state.beam_size, taken};
+      settle(choices, pool_rules, pool);
+      state.pool.counts[sentence] = pool.count;
+    }
+    const bool all_ended = write_beam(row, sentence, choices);
+    const int32_t length = *state.steps + 1;
+    const float best_sum = state.sum[sentence * state.beam_size];
+    const bool finished =
+        hf ? pool_rules.done(pool, best_sum, length) : all_ended || length >= state.max_lengths[sentence];
+    state.own_finished[sentence] = finished ? 1 : 0;
+  }
+
+  bool write_beam(int32_t row, int32_t sentence, const std::vector<Choice>& choices) const {
     const int32_t first = sentence * state.beam_size;
     const int32_t* old = state.ancestry + int64_t{first} * state.capacity;
     const std::vector<int32_t> ancestry(old, old + state.beam_size * state.capacity);
@@ -242,22 +281,23 @@ struct UpdateBeams {
         slot = rules().settle(chosen.proposal, state.penalty[first + k]);
       }
       all_ended = all_ended && slot.ended;
-      write(row, sentence, k, chosen.proposal.token, slot);
+      write(row, sentence, k, chosen, slot);
       int32_t* path = state.ancestry + int64_t{first + k} * state.capacity;
       if (*state.steps > 0) std::copy_n(&ancestry[size(chosen.parent * state.capacity)], *state.steps, path);
       path[*state.steps] = k;
     }
-    state.own_finished[sentence] = all_ended || *state.steps + 1 >= state.max_lengths[sentence] ? 1 : 0;
+    return all_ended;
   }
 
-  void write(int32_t row, int32_t sentence, int32_t k, int32_t token, const BeamSlot& slot) const {
+  void write(int32_t row, int32_t sentence, int32_t k, const Choice& chosen, const BeamSlot& slot) const {
     const int32_t beam = sentence * state.beam_size + k;
     state.sum[beam] = slot.sum;
     state.penalty[beam] = slot.penalty;
     state.words[beam] = slot.words;
     state.ended[beam] = slot.ended ? 1 : 0;
-    state.tokens[(int64_t{sentence} * state.capacity + *state.steps) * state.beam_size + k] = token;
-    inputs.token[row * state.beam_size + k] = token;
+    const int64_t place = (int64_t{sentence} * state.capacity + *state.steps) * state.beam_size + k;
+    state.tokens[place] = inputs.token[row * state.beam_size + k] = chosen.proposal.token;
+    if (state.policy == PolicyKind::kHf) state.pool.parents[place] = chosen.parent;
   }
 
   int32_t count_active() const {

@@ -122,6 +122,7 @@ def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
         "num_hypotheses": 2,
         "length_penalty": 0.7,
         "deterministic": False,
+        "early_stopping": False,
         **options.score_keywords(),
     }
 
@@ -284,17 +285,9 @@ def test_kernels_that_cannot_be_kept_are_no_error(
     assert "cannot be read" in caplog.text and "cannot be written" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"policy": "hf"}, "policy 'hf' runs on the CPU so far: backend='onnxruntime'"),
-        ({"policy": "hf", "min_length": 2}, "policy 'hf' runs on the CPU so far"),
-    ],
-)
-def test_what_only_the_cpu_has_is_refused(open_it: Open, directory: Path, options: Any, message: str) -> None:
+def test_early_stopping_reaches_the_generator(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    with pytest.raises(UsageError, match=message):
-        backend.plan_batches([3], resolved(directory, **options))
-    with pytest.raises(UsageError, match=message):
-        backend.warmup(1, 3, resolved(directory, **options))
-    assert generator.calls == generator.warmups == []
+    options = resolved(directory, policy="hf", early_stopping="never", length_penalty=-0.5)
+    backend.search([np.array([BOS, 5, EOS], np.int32)], options, Timings())
+    (call,) = generator.calls
+    assert (call["policy"], call["early_stopping"], call["length_penalty"]) == ("hf", "never", -0.5)
