@@ -248,6 +248,37 @@ TEST_F(DevicePolicy, ChangesScoresAsTheCpuDoes) {
   });
 }
 
+// A search whose histories are long, the score of every token in them being changed.
+RandomSearch long_search(Random& random, PolicyKind policy, int32_t beam_size, int32_t capacity) {
+  RandomSearch plan = {
+      search_options(policy, beam_size, 700, {capacity, capacity / 2}, 0.6F), capacity, {1, 0}};
+  plan.options.min_length = capacity - 1;
+  while (plan.options.bad_words.size() < 600) {
+    plan.options.bad_words.push_back({random.integer(0, 699), random.integer(0, 699)});
+  }
+  return plan;
+}
+
+// More tokens in a history and more bad words than a block has threads.
+TEST_F(DevicePolicy, ChangesScoresBehindLongHistories) {
+  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kHf}) {
+    Random random(9);
+    RandomSearch plan = long_search(random, policy, 3, 300);
+    plan.options.repetition_penalty = 1.1F;
+    plan.options.no_repeat_ngram = 2;
+    run(random, plan);
+    if (HasFatalFailure()) break;
+  }
+}
+
+// Most candidates are tokens seen before, whose scores rise, and there are more than a warp has lanes.
+TEST_F(DevicePolicy, PutsManyEditedTokensIntoLongLists) {
+  Random random(10);
+  RandomSearch plan = long_search(random, PolicyKind::kHf, 20, 60);
+  plan.options.repetition_penalty = 0.5F;
+  run(random, plan);
+}
+
 // More steps than one part of the ancestry in shared memory has room for, beams crossing at every one of
 // them.
 TEST_F(DevicePolicy, FollowsLongAncestries) {
