@@ -1,5 +1,7 @@
 #pragma once
 
+#include <pybind11/pybind11.h>
+
 #include <string>
 
 #include "core/errors.h"
@@ -15,13 +17,15 @@ inline PolicyKind policy_named(const std::string& name) {
   throw UsageError("policy", "gnmt, nemo or hf", "'" + name + "'");
 }
 
-/// The same on the GPU, which does not have them all.
-inline PolicyKind gpu_policy_named(const std::string& name) {
-  const PolicyKind policy = policy_named(name);
-  if (policy == PolicyKind::kHf) {
-    throw UsageError("policy hf runs on the CPU so far: backend='onnxruntime'");
+/// False, True or "never", as transformers writes it.
+inline EarlyStopping early_stopping_named(const pybind11::object& given) {
+  if (pybind11::isinstance<pybind11::bool_>(given)) {
+    return given.cast<bool>() ? EarlyStopping::kYes : EarlyStopping::kNo;
   }
-  return policy;
+  if (pybind11::isinstance<pybind11::str>(given) && given.cast<std::string>() == "never") {
+    return EarlyStopping::kNever;
+  }
+  throw UsageError("early_stopping", "False, True or 'never'", pybind11::repr(given).cast<std::string>());
 }
 
 }  // namespace nmt_trt::bindings

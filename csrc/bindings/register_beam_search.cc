@@ -11,20 +11,12 @@
 #include "bindings/arrays.h"
 #include "bindings/policies.h"
 #include "bindings/register.h"
+#include "bindings/score_options.h"
 #include "core/beam_search.h"
 #include "core/errors.h"
 
 namespace nmt_trt::bindings {
 namespace {
-
-/// False, True or "never", as transformers writes it.
-EarlyStopping early_stopping_named(const py::object& given) {
-  if (py::isinstance<py::bool_>(given)) {
-    return given.cast<bool>() ? EarlyStopping::kYes : EarlyStopping::kNo;
-  }
-  if (py::isinstance<py::str>(given) && given.cast<std::string>() == "never") return EarlyStopping::kNever;
-  throw UsageError("early_stopping", "False, True or 'never'", py::repr(given).cast<std::string>());
-}
 
 std::unique_ptr<BeamSearch> make(const std::string& policy, int32_t beam_size, int32_t num_hypotheses,
                                  float length_penalty, int32_t eos, int32_t pad, int32_t bos,
@@ -47,13 +39,8 @@ std::unique_ptr<BeamSearch> make(const std::string& policy, int32_t beam_size, i
   options.vocab_size = vocab_size;
   options.max_lengths.assign(first, first + limits.size());
   options.early_stopping = early_stopping_named(early_stopping);
-  options.min_length = min_length;
-  options.repetition_penalty = repetition_penalty;
-  options.no_repeat_ngram = no_repeat_ngram;
-  options.forced_bos = forced_bos.value_or(kNoToken);
-  options.forced_eos = forced_eos.value_or(kNoToken);
-  options.bad_words = std::move(bad_words);
-  options.suppress_tokens = std::move(suppress_tokens);
+  set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
+                    std::move(bad_words), std::move(suppress_tokens));
   return std::make_unique<BeamSearch>(std::move(options));
 }
 

@@ -5,11 +5,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/arrays.h"
 #include "bindings/policies.h"
 #include "bindings/register.h"
+#include "bindings/score_options.h"
 #include "engine/open_library.h"
 #include "generator/generator.h"
 
@@ -68,7 +70,7 @@ std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library
 
 SearchOptions search_options(const ModelShape& shape, const std::string& policy, int32_t beam_size) {
   SearchOptions options;
-  options.policy = gpu_policy_named(policy);
+  options.policy = policy_named(policy);
   options.beam_size = beam_size;
   options.num_hypotheses = 1;
   options.eos = shape.eos;
@@ -80,7 +82,10 @@ SearchOptions search_options(const ModelShape& shape, const std::string& policy,
 
 py::tuple generate(Generator& generator, const py::object& ids, const py::object& lengths,
                    const std::string& policy, int32_t beam_size, int32_t num_hypotheses, float length_penalty,
-                   const py::object& max_lengths, bool deterministic) {
+                   const py::object& max_lengths, bool deterministic, const py::object& early_stopping,
+                   int32_t min_length, float repetition_penalty, int32_t no_repeat_ngram,
+                   std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
+                   std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens) {
   const py::array checked_ids = check_array<int32_t>("ids", ids, {-1, -1});
   const py::array checked_lengths = check_array<int32_t>("lengths", lengths, {checked_ids.shape(0)});
   const py::array limits = check_array<int32_t>("max_lengths", max_lengths, {checked_ids.shape(0)});
@@ -89,6 +94,9 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
   options.num_hypotheses = num_hypotheses;
   options.length_penalty = length_penalty;
   options.max_lengths.assign(first, first + limits.size());
+  options.early_stopping = early_stopping_named(early_stopping);
+  set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
+                    std::move(bad_words), std::move(suppress_tokens));
   const SourceBatch batch = {
       static_cast<const int32_t*>(checked_ids.data()), static_cast<const int32_t*>(checked_lengths.data()),
       static_cast<int32_t>(checked_ids.shape(0)), static_cast<int32_t>(checked_ids.shape(1))};
@@ -102,9 +110,13 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
 }
 
 void warmup(Generator& generator, int32_t batch, int32_t source, int32_t beam_size, int32_t steps,
-            const std::string& policy, bool deterministic) {
+            const std::string& policy, bool deterministic, int32_t min_length, float repetition_penalty,
+            int32_t no_repeat_ngram, std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
+            std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens) {
   SearchOptions options = search_options(generator.shape(), policy, beam_size);
   options.max_lengths = {steps};
+  set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
+                    std::move(bad_words), std::move(suppress_tokens));
   const py::gil_scoped_release unlocked;
   generator.warmup(batch, source, options, steps, deterministic);
 }
@@ -142,13 +154,15 @@ constexpr const char* kGenerateDoc =
 [B], most generated tokens of each sentence, EOS included.
 
 Returns the hypotheses of each sentence, best first, and the GPU's seconds in the encoder and in everything behind it.
-With deterministic=True the batch is padded to deterministic_rows sentences and keeps that size.
+With deterministic=True the batch is padded to deterministic_rows sentences and keeps that size. The options from
+early_stopping on are those of BeamSearch.
 
 Raises UsageError for a batch that the engines do not take; EngineError, CudaError, OutOfMemoryError; BackendError when
 the model gives logits that are no numbers.)";
 
 constexpr const char* kWarmupDoc =
-    R"(Make buffers, kernels and CUDA graphs for batches of these sizes and `steps` generated tokens. Raises as generate().)";
+    R"(Make buffers, kernels and CUDA graphs for batches of these sizes and `steps` generated tokens, searched with options
+like these: of those from min_length on it matters whether there are any. Raises as generate().)";
 
 }  // namespace
 
@@ -182,9 +196,13 @@ void register_generator(py::module_& module) {
            arg("bos"), arg("source_pad"), arg("memory_limit") = py::none(), kGeneratorInitDoc)
       .def("generate", &generate, arg("ids"), arg("lengths"), py::kw_only(), arg("policy"), arg("beam_size"),
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
-           kGenerateDoc)
+           arg("early_stopping") = false, arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
+           arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
+           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), kGenerateDoc)
       .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
-           arg("policy"), arg("deterministic"), kWarmupDoc)
+           arg("policy"), arg("deterministic"), arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
+           arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
+           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), kWarmupDoc)
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")
       .def("source_bucket", &Generator::source_bucket, arg("length"),

@@ -25,6 +25,52 @@ struct SearchProgress {
   int32_t bad_logits;
 };
 
+/// Options that change scores of next tokens (core/processors), as values of one batch.
+struct ScoreRules {
+  int32_t bos;     // stands before the generated tokens
+  bool of_logits;  // scores are logits, not log-probabilities
+  int32_t min_length;
+  float repetition_penalty;        // 1: none
+  int32_t no_repeat_ngram;         // 0: none
+  int32_t forced_bos, forced_eos;  // kNoToken: none
+  int32_t words;                   // bad words of two tokens or more
+  const int32_t* word_ends;        // [words] where each ends in word_tokens
+  const int32_t* word_tokens;
+};
+
+/// What a search with such options has beside SearchState; masks as token_mask.h has them.
+struct ScoreState {
+  const ScoreRules* rules;  // [1], null without such options
+  const uint32_t* banned;   // [mask] tokens that never come
+  // Made by find_edits() for each row of the model's batch.
+  uint32_t* edited;          // [R, K, mask] tokens whose scores change
+  int32_t* history;          // [R, K, T + 1] tokens that the repetition penalty changes, in order
+  int32_t* penalised_count;  // [R, K] their number
+};
+
+/// When policy hf ends a sentence (core/hf_policy.h), as values of one batch.
+struct StopRules {
+  bool when_full;  // the pool
+  bool by_limit;   // the beam's best sum is judged at the longest length allowed, not at the current one
+};
+
+/// A place of FinishedPool: hypothesis `parent` after `steps` tokens, continued with `token`.
+struct PoolPlace {
+  float score;
+  float sum;
+  int32_t steps;
+  int32_t parent;
+  int32_t token;
+};
+
+/// What a search with policy hf has beside SearchState.
+struct PoolState {
+  const StopRules* rules;  // [1], null with other policies
+  PoolPlace* places;       // [B, K] by falling score
+  int32_t* counts;         // [B] places that are taken
+  int32_t* parents;        // [B, T, K] slot that the hypothesis of slot k at a step was in at the step before
+};
+
 /// Device memory of one batch's beam search. B = sentences (fixed for the batch's life), R = rows of the
 /// model's batch (bucketed; shrinks when finished sentences are taken out), K = beam size, V = vocabulary, T
 /// = capacity in generated tokens. The cache slot of hypothesis k at model step j (j = 0 feeds the start
@@ -36,17 +82,18 @@ struct SearchState {
   /// NemoPolicy's other_length: 2 when the start token is a word, else 1. Unused by gnmt.
   int32_t other_length;
   int32_t sentences, beam_size, vocab_size, capacity;
+  int32_t candidates;  // C, what Policy::candidates() says
 
   // Per sentence, in the order of the batch as it began.
   const int32_t* max_lengths;  // [B]
-  const float* penalties;      // [capacity + 4], LengthPenalty(alpha)(len) for len = 0, 1, ...
-  float* sum;                  // [B, K]     Slot::sum
-  float* penalty;              // [B, K]     Slot::penalty
-  int32_t* words;              // [B, K]     Slot::words
-  uint8_t* ended;              // [B, K]     Slot::ended
-  int32_t* tokens;             // [B, T, K]  token generated at (step, slot)
-  int32_t* ancestry;           // [B, K, T]  slot of hypothesis k at each step, the newest being k
-  uint8_t* finished;           // [B]
+  const float* penalties;  // [capacity + 4], LengthPenalty(alpha)(len) for len = 0, 1, ..., with hf len^alpha
+  float* sum;              // [B, K]     Slot::sum
+  float* penalty;          // [B, K]     Slot::penalty
+  int32_t* words;          // [B, K]     Slot::words
+  uint8_t* ended;          // [B, K]     Slot::ended
+  int32_t* tokens;         // [B, T, K]  token generated at (step, slot)
+  int32_t* ancestry;       // [B, K, T]  slot of hypothesis k at each step, the newest being k
+  uint8_t* finished;       // [B]
   uint8_t* own_finished;  // [B]        as finished, before policies whose sentences end together wait for all
   // Per batch.
   int32_t* steps;       // [1]        tokens generated so far
@@ -54,12 +101,14 @@ struct SearchState {
   uint32_t* arrived;  // [1]        for the last block of a step to know that it is the last; 0 between steps
   SearchProgress* progress;  // mapped host memory, its device address
   void* scratch;  // top_log_probs_scratch_bytes(), 16-byte aligned, zeroed once when it was allocated
+  ScoreState scores;
+  PoolState pool;
 };
 
 /// Bytes of SearchState::scratch for at most `rows` rows. Every launch leaves it ready for the next, with as
-/// many rows or with fewer, so one is enough for all stages of a batch and for all batches of the same K and
-/// V.
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t vocab_size);
+/// many rows or with fewer, so one is enough for all stages of a batch and for all batches of the same K, C
+/// and V.
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates, int32_t vocab_size);
 
 /// What the decoder reads at the next step, for R rows of which some may be padding.
 struct StepInputs {
@@ -77,20 +126,25 @@ struct StepInputs {
 /// part in read as Beam::idle() leaves them.
 void start_search(const SearchState& state, const StepInputs& inputs, int32_t bos, cudaStream_t stream);
 
-/// One row of logits to its best `beam_size` candidates: log-softmax in fp32, equal logits by rising token,
-/// PAD never with policy gnmt, missing ones {-inf, 0}; the bits depend on the row alone. Rows that the search
-/// does not look at (padding, finished sentences, ended hypotheses of gnmt, k > 0 before the first update)
-/// are skipped. A row with NaN or +inf or nothing finite sets *bad_logits. logits: [R * K, V] of `type`;
-/// candidates: [R, K, K].
+/// With score options, before top_log_probs(): for each row that the search looks at which tokens' scores
+/// change, as ProcessorChain changes them. Nothing else is written.
+void find_edits(const SearchState& state, const StepInputs& inputs, cudaStream_t stream);
+
+/// One row of logits to its C best candidates: log-softmax in fp32, equal logits by rising token, PAD never
+/// with policy gnmt, missing ones {-inf, 0}; the bits depend on the row alone. With score options, tokens
+/// whose scores change are passed over and put in with their new ones, behind equal ones, in the order in
+/// which the hypothesis has them. Rows that the search does not look at (padding, finished sentences, ended
+/// or dead hypotheses except with nemo, k > 0 before the first update) are skipped. A row with NaN or +inf or
+/// nothing finite sets *bad_logits. logits: [R * K, V] of `type`; candidates: [R, K, C].
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
                    Candidate* candidates, cudaStream_t stream);
 
-/// The next beam of every unfinished sentence from its candidates, exactly as GnmtPolicy and NemoPolicy
-/// choose it (the same fp32 operations in the same order), then the next step's inputs and, last, `progress`.
-/// Rows of finished sentences and padding rows keep their token. After *bad_logits, when all have finished,
-/// or when the step that made the logits had no room in the cache or has none in T, nothing changes any more,
-/// not even `steps` (progress still shows the same numbers, and bad_logits): a graph may be launched too
-/// often.
+/// The next beam of every unfinished sentence from its candidates, exactly as GnmtPolicy, NemoPolicy and
+/// HfPolicy choose it (the same fp32 operations in the same order), then the next step's inputs and, last,
+/// `progress`. Rows of finished sentences and padding rows keep their token. After *bad_logits, when all have
+/// finished, or when the step that made the logits had no room in the cache or has none in T, nothing changes
+/// any more, not even `steps` (progress still shows the same numbers, and bad_logits): a graph may be
+/// launched too often.
 void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
                   cudaStream_t stream);
 

@@ -91,8 +91,7 @@ void Generator::check_batch(const SourceBatch& batch, const SearchOptions& optio
 // Lets go of the last search first: it may be what there is no room for.
 void Generator::take_search(const SearchOptions& options) {
   search_.reset();
-  search_ =
-      stages_.search_for(options.policy, options.beam_size, max_batch(options.beam_size), stream_.get());
+  search_ = stages_.search_for(options, max_batch(options.beam_size), stream_.get());
 }
 
 Stage& Generator::get_stage(const StageKey& key, const Stage* in_use) {

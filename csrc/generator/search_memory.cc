@@ -1,40 +1,36 @@
 #include "generator/search_memory.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "core/beam.h"
-#include "core/length_penalty.h"
+#include "core/policy.h"
 #include "cuda/check.h"
+#include "generator/download.h"
 #include "generator/layout.h"
+#include "generator/length_penalties.h"
 
 namespace nmt_trt {
 namespace {
 
 size_t size(int32_t count) { return static_cast<size_t>(count); }
 
-template <typename T>
-std::vector<T> download(const T* from, size_t count, cudaStream_t stream) {
-  std::vector<T> to(count);
-  NMT_TRT_CUDA(cudaMemcpyAsync(to.data(), from, count * sizeof(T), cudaMemcpyDeviceToHost, stream));
-  return to;
-}
-
-/// The first `steps` columns of each of `rows` rows of `capacity`, `width` numbers a column.
-std::vector<int32_t> download_steps(const int32_t* from, size_t rows, size_t capacity, size_t steps,
-                                    size_t width, cudaStream_t stream) {
-  std::vector<int32_t> to(rows * steps * width);
-  const size_t row = steps * width * sizeof(int32_t);
-  NMT_TRT_CUDA(cudaMemcpy2DAsync(to.data(), row, from, capacity * width * sizeof(int32_t), row, rows,
-                                 cudaMemcpyDeviceToHost, stream));
-  return to;
+/// The rules of a search that this key stands for.
+std::unique_ptr<Policy> policy_of(const SearchKey& key) {
+  SearchOptions options;
+  options.policy = key.policy;
+  options.beam_size = key.beam_size;
+  return make_policy(options);
 }
 
 }  // namespace
 
-SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t beam_size, int32_t sentences,
-                           int32_t capacity, cudaStream_t stream)
+SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_t sentences, int32_t capacity,
+                           cudaStream_t stream)
     : limits_(size(sentences)), penalties_(size(capacity) + 4) {
-  const size_t beams = size(sentences) * size(beam_size);
+  const int32_t candidates = policy_of(key)->candidates();
+  const size_t beams = size(sentences) * size(key.beam_size);
   const size_t tokens = beams * size(capacity);
   Layout layout;
   const size_t max_lengths = layout.add<int32_t>(size(sentences));
@@ -51,16 +47,19 @@ SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t b
   const size_t bad_logits = layout.add<int32_t>(1);
   const size_t arrived = layout.add<uint32_t>(1);
   const size_t scratch =
-      layout.add(cuda::top_log_probs_scratch_bytes(sentences, beam_size, shape.vocab_size));
+      layout.add(cuda::top_log_probs_scratch_bytes(sentences, key.beam_size, candidates, shape.vocab_size));
   memory_ = cuda::DeviceBuffer(layout.bytes());
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
+  if (key.scores) scores_.emplace(shape, beams, capacity, stream);
+  if (key.policy == PolicyKind::kHf) pool_.emplace(sentences, key.beam_size, capacity, stream);
 
-  state_.policy = policy;
+  state_.policy = key.policy;
   state_.eos = shape.eos;
   state_.pad = shape.pad;
   state_.other_length = shape.bos != shape.eos && shape.bos != shape.pad ? 2 : 1;
   state_.sentences = sentences;
-  state_.beam_size = beam_size;
+  state_.beam_size = key.beam_size;
+  state_.candidates = candidates;
   state_.vocab_size = shape.vocab_size;
   state_.capacity = capacity;
   state_.max_lengths = at<int32_t>(memory_, max_lengths);
@@ -78,20 +77,23 @@ SearchMemory::SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t b
   state_.arrived = at<uint32_t>(memory_, arrived);
   state_.scratch = at<void>(memory_, scratch);
   state_.progress = progress_.device();
+  if (scores_) state_.scores = scores_->state();
+  if (pool_) state_.pool = pool_->state();
 }
 
 void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
   *progress_.host() = {};
   std::fill(limits_.begin(), limits_.end(), 0);
   std::copy(options.max_lengths.begin(), options.max_lengths.end(), limits_.begin());
-  const LengthPenalty penalty(options.length_penalty);
   for (size_t length = 0; length < penalties_.size(); ++length) {
-    penalties_[length] = penalty(static_cast<int32_t>(length));
+    penalties_[length] = length_penalty_at(options, static_cast<int32_t>(length));
   }
   NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<int32_t*>(state_.max_lengths), limits_.data(), limits_.bytes(),
                                cudaMemcpyHostToDevice, stream));
   NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<float*>(state_.penalties), penalties_.data(), penalties_.bytes(),
                                cudaMemcpyHostToDevice, stream));
+  if (scores_) scores_->upload(options, stream);
+  if (pool_) pool_->upload(options, stream);
 }
 
 std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& options, int32_t steps,
@@ -109,9 +111,10 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
   const auto ancestry = download_steps(state_.ancestry, beams, size(state_.capacity), size(steps), 1, stream);
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
 
-  std::vector<std::vector<Hypothesis>> all;
-  all.reserve(sentences);
+  std::vector<std::vector<Hypothesis>> all(sentences);
+  if (pool_) all = pool_->best(options, steps, tokens, stream);
   for (size_t sentence = 0; sentence < sentences; ++sentence) {
+    if (!all[sentence].empty()) continue;
     std::vector<Slot> slots;
     std::vector<std::vector<int32_t>> paths;
     for (size_t beam = sentence * beam_size; beam < (sentence + 1) * beam_size; ++beam) {
@@ -121,7 +124,7 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
     const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(sentence * row);
     const Beam beam(options.eos, options.pad, std::move(slots),
                     {first, first + static_cast<std::ptrdiff_t>(row)}, std::move(paths));
-    all.push_back(beam.best(options.num_hypotheses));
+    all[sentence] = beam.best(options.num_hypotheses);
   }
   return all;
 }

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <tuple>
 #include <vector>
 
 #include "core/hypothesis.h"
@@ -9,16 +12,40 @@
 #include "cuda/mapped.h"
 #include "cuda/search.h"
 #include "generator/model_shape.h"
+#include "generator/pool_memory.h"
+#include "generator/score_memory.h"
 
 namespace nmt_trt {
+
+/// What decides which kernels a search launches, and what it holds. The other options are values that a batch
+/// brings with it.
+struct SearchKey {
+  PolicyKind policy;
+  int32_t beam_size;
+  /// changes_scores()
+  bool scores;
+
+  static SearchKey of(const SearchOptions& options) {
+    return {options.policy, options.beam_size, changes_scores(options)};
+  }
+  bool operator<(const SearchKey& other) const {
+    return std::tie(policy, beam_size, scores) < std::tie(other.policy, other.beam_size, other.scores);
+  }
+};
 
 /// The beam search of one batch at a time in device memory. Its addresses never change: CUDA graphs hold
 /// them.
 class SearchMemory {
  public:
   /// Room for `sentences` sentences of `capacity` generated tokens.
-  SearchMemory(const ModelShape& shape, PolicyKind policy, int32_t beam_size, int32_t sentences,
-               int32_t capacity, cudaStream_t stream);
+  SearchMemory(const ModelShape& shape, const SearchKey& key, int32_t sentences, int32_t capacity,
+               cudaStream_t stream);
+
+  /// Makes room for options of which there may be any number, no batch being under way. Throws
+  /// OutOfMemoryError.
+  void reserve(const SearchOptions& options) {
+    if (scores_) scores_->reserve(options);
+  }
 
   /// Sends what a new batch needs and forgets the last one's progress; sentences beyond options.max_lengths
   /// are finished from the start.
@@ -32,10 +59,14 @@ class SearchMemory {
   std::vector<std::vector<Hypothesis>> results(const SearchOptions& options, int32_t steps,
                                                cudaStream_t stream);
 
-  size_t bytes() const { return memory_.bytes(); }
+  size_t bytes() const {
+    return memory_.bytes() + (scores_ ? scores_->bytes() : 0) + (pool_ ? pool_->bytes() : 0);
+  }
 
  private:
   cuda::DeviceBuffer memory_;
+  std::optional<ScoreMemory> scores_;
+  std::optional<PoolMemory> pool_;
   cuda::Mapped<cuda::SearchProgress> progress_;
   cuda::SearchState state_{};
   cuda::Pinned<int32_t> limits_;   // [B]

@@ -22,7 +22,7 @@ struct Offsets {
   size_t cross_bias, ids, lengths, sentence, token, position, source_row, candidates, items, total;
 };
 
-Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
+Offsets place(const StageKey& key, int32_t candidates, const ModelShape& shape, DataType type) {
   const size_t rows = size(key.rows);
   const size_t beams = rows * size(key.beam_size);
   const size_t hidden = size(shape.heads) * size(shape.head_size) * size_of(type);
@@ -39,7 +39,7 @@ Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
   offsets.token = layout.add<int32_t>(beams);
   offsets.position = layout.add<int32_t>(1);
   offsets.source_row = layout.add<int32_t>(rows);
-  offsets.candidates = layout.add<Candidate>(beams * size(key.beam_size));
+  offsets.candidates = layout.add<Candidate>(beams * size(candidates));
   offsets.items = layout.add<cuda::GatherItem>(item_count(shape));
   offsets.total = layout.bytes();
   return offsets;
@@ -47,8 +47,8 @@ Offsets place(const StageKey& key, const ModelShape& shape, DataType type) {
 
 }  // namespace
 
-size_t Stage::bytes_needed(const StageKey& key, const ModelShape& shape, Plans& plans) {
-  return place(key, shape, plans.compute_type()).total;
+size_t Stage::bytes_needed(const StageKey& key, int32_t candidates, const ModelShape& shape, Plans& plans) {
+  return place(key, candidates, shape, plans.compute_type()).total;
 }
 
 Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::shared_ptr<StepEngines> engines,
@@ -64,7 +64,7 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
       host_lengths_(size(key.rows)),
       host_sentence_(size(key.rows)),
       host_items_(item_count(shape)) {
-  const Offsets offsets = place(key, shape, type_);
+  const Offsets offsets = place(key, search.candidates, shape, type_);
   memory_ = cuda::DeviceBuffer(offsets.total);
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
   for (const size_t offset : offsets.caches) caches_.push_back(at<void>(memory_, offset));
@@ -133,6 +133,7 @@ void Stage::enqueue_decoder(cudaStream_t stream) {
 }
 
 void Stage::enqueue_search(cudaStream_t stream) {
+  if (search_.scores.rules != nullptr) cuda::find_edits(search_, inputs_, stream);
   cuda::top_log_probs(search_, inputs_, engines_->logits(), logits_type_, candidates_, stream);
   cuda::update_beams(search_, inputs_, candidates_, stream);
 }

@@ -39,8 +39,8 @@ class Stage {
   Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::shared_ptr<StepEngines> engines,
         const cuda::SearchState& search, cudaStream_t stream);
 
-  /// Device memory that a stage takes for itself.
-  static size_t bytes_needed(const StageKey& key, const ModelShape& shape, Plans& plans);
+  /// Device memory that a stage takes for itself. candidates: of each hypothesis.
+  static size_t bytes_needed(const StageKey& key, int32_t candidates, const ModelShape& shape, Plans& plans);
 
   const StageKey& key() const { return key_; }
   const cuda::StepInputs& inputs() const { return inputs_; }
@@ -84,7 +84,7 @@ class Stage {
   int32_t* ids_;               // [B, S]
   int32_t* lengths_;           // [B]
   int32_t* source_row_;        // [B]
-  Candidate* candidates_;      // [B, K, K]
+  Candidate* candidates_;      // [B, K, C]
   cuda::GatherItem* items_;
   cuda::StepInputs inputs_{};
   cuda::Pinned<int32_t> host_ids_, host_lengths_, host_sentence_;

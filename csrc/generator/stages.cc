@@ -11,16 +11,17 @@ namespace nmt_trt {
 Stages::Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit)
     : shape_(shape), plans_(plans), memory_limit_(memory_limit) {}
 
-std::shared_ptr<SearchMemory> Stages::search_for(PolicyKind policy, int32_t beam_size, int32_t sentences,
+std::shared_ptr<SearchMemory> Stages::search_for(const SearchOptions& options, int32_t sentences,
                                                  cudaStream_t stream) {
-  const auto known = searches_.find({policy, beam_size});
-  if (known != searches_.end()) {
-    if (auto alive = known->second.lock()) return alive;
+  const SearchKey key = SearchKey::of(options);
+  auto search = searches_[key].lock();
+  if (!search) {
+    search = with_room({}, stream, [&] {
+      return std::make_shared<SearchMemory>(shape_, key, sentences, shape_.max_positions, stream);
+    });
+    searches_[key] = search;
   }
-  auto search = with_room({}, stream, [&] {
-    return std::make_shared<SearchMemory>(shape_, policy, beam_size, sentences, shape_.max_positions, stream);
-  });
-  searches_[{policy, beam_size}] = search;
+  with_room({}, stream, [&] { search->reserve(options); });
   return search;
 }
 
@@ -55,7 +56,7 @@ std::shared_ptr<StepEngines> Stages::engines_for(const StageKey& key, cudaStream
 void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes,
                        const Stage* in_use, cudaStream_t stream) {
   if (!memory_limit_) return;
-  const size_t own = Stage::bytes_needed(key, shape_, plans_);
+  const size_t own = Stage::bytes_needed(key, search.state().candidates, shape_, plans_);
   const int32_t rows = key.rows * key.beam_size;
   const size_t shared = StepEngines::bytes_needed(rows, shape_, plans_);
   const auto needed = [&] {

@@ -27,9 +27,9 @@ class Stages {
  public:
   Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit);
 
-  /// Memory for searches with `sentences` sentences at most, made if need be. It is there as long as the
-  /// caller or a stage has it. Throws OutOfMemoryError.
-  std::shared_ptr<SearchMemory> search_for(PolicyKind policy, int32_t beam_size, int32_t sentences,
+  /// Memory for searches with these options and `sentences` sentences at most, made if need be. It is there
+  /// as long as the caller or a stage has it. Throws OutOfMemoryError.
+  std::shared_ptr<SearchMemory> search_for(const SearchOptions& options, int32_t sentences,
                                            cudaStream_t stream);
 
   /// The stage of this key and search, made if need be. `in_use` is not given up for it. `other_bytes`:
@@ -69,9 +69,9 @@ class Stages {
   ModelShape shape_;
   Plans& plans_;
   std::optional<size_t> memory_limit_;
-  std::list<Entry> entries_;                                                        // the one used last first
-  std::map<int32_t, std::weak_ptr<StepEngines>> engines_;                           // by rows
-  std::map<std::pair<PolicyKind, int32_t>, std::weak_ptr<SearchMemory>> searches_;  // by policy and beam size
+  std::list<Entry> entries_;                               // the one used last first
+  std::map<int32_t, std::weak_ptr<StepEngines>> engines_;  // by rows
+  std::map<SearchKey, std::weak_ptr<SearchMemory>> searches_;
 };
 
 }  // namespace nmt_trt

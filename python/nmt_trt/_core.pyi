@@ -106,6 +106,14 @@ class Generator(metaclass=_BoundType):
         length_penalty: float,
         max_lengths: NDArray[np.int32],
         deterministic: bool,
+        early_stopping: bool | Literal["never"] = False,
+        min_length: int = 0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+        forced_bos: int | None = None,
+        forced_eos: int | None = None,
+        bad_words: Sequence[Sequence[int]] = (),
+        suppress_tokens: Sequence[int] = (),
     ) -> tuple[list[list[Hypothesis]], float, float]: ...
     def warmup(
         self,
@@ -116,6 +124,13 @@ class Generator(metaclass=_BoundType):
         steps: int,
         policy: Literal["gnmt", "nemo", "hf"],
         deterministic: bool,
+        min_length: int = 0,
+        repetition_penalty: float = 1.0,
+        no_repeat_ngram: int = 0,
+        forced_bos: int | None = None,
+        forced_eos: int | None = None,
+        bad_words: Sequence[Sequence[int]] = (),
+        suppress_tokens: Sequence[int] = (),
     ) -> None: ...
     def max_batch(self, beam_size: int) -> int: ...
     def source_bucket(self, length: int) -> int: ...

@@ -55,7 +55,7 @@ class GenerationOptions(ScoreOptions):
         num_hypotheses: hypotheses returned a sentence, at most `beam_size`.
         policy: "gnmt", whose result never depends on the rest of the batch, or "nemo", NeMo's search token for token.
             NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU. "hf":
-            that of transformers' generate(), token for token (docs/policy-hf.md), on the CPU.
+            that of transformers' generate(), token for token (docs/policy-hf.md).
         batch_size: what is searched together, at most, counted as `batch_type` says; 32 sentences on the CPU by
             default, and on the GPU as many as the engines take, which is also the most that they can.
         batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the

@@ -14,7 +14,7 @@ MAX_REPETITION_PENALTY = 100
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """Options of the policies gnmt and hf on the CPU; each costs nothing when it is left alone.
+    """Options of the policies gnmt and hf; each costs nothing when it is left alone.
 
     They work as transformers' logits processors do, whose names docs/policy-hf.md gives: on log-probabilities, which
     are not normalised again, and with policy hf and a `beam_size` of 1 on logits. The start token counts as seen.

@@ -2,14 +2,15 @@
 
 #include <cstdint>
 
+#include "core/finished_pool.h"
 #include "core/options.h"
 #include "core/top_log_probs.h"
 #include "cuda/kernels/order.h"
 
 namespace nmt_trt::cuda {
 
-/// GnmtPolicy and NemoPolicy, one candidate at a time: the same fp32 operations in the same order. Plain
-/// functions, so that the host tests them against the policies.
+/// GnmtPolicy, NemoPolicy and HfPolicy up to settle(), one candidate at a time: the same fp32 operations in
+/// the same order. Plain functions, so that the host tests them against the policies.
 
 /// nmt_trt::Slot
 struct BeamSlot {
@@ -36,8 +37,13 @@ struct BeamRules {
 
   NMT_TRT_HOST_DEVICE bool is_word(int32_t token) const { return token != eos && token != pad; }
 
-  /// What K empty hypotheses begin with is one; gnmt only.
-  NMT_TRT_HOST_DEVICE static BeamSlot root() { return {0.0F, 1.0F, 0, false}; }
+  /// The empty hypotheses that the first beam of gnmt and hf continues, all with the same candidates.
+  NMT_TRT_HOST_DEVICE int32_t roots(int32_t beam_size) const {
+    return policy == PolicyKind::kHf ? beam_size : 1;
+  }
+  NMT_TRT_HOST_DEVICE static BeamSlot root(int32_t k) {
+    return {k == 0 ? 0.0F : FinishedPool::kAway, 1.0F, 0, false};
+  }
   NMT_TRT_HOST_DEVICE static BeamSlot dead() { return {minus_infinity(), 1.0F, 0, true}; }
 
   /// The first beam of nemo: slot k takes the k-th candidate, whatever it is.
@@ -50,8 +56,9 @@ struct BeamRules {
 
   /// The i-th candidate of `parent`; undefined candidates are not looked at.
   NMT_TRT_HOST_DEVICE Proposal propose(const BeamSlot& parent, const Candidate& candidate, int32_t i) const {
-    return policy == PolicyKind::kNemo ? propose_nemo(parent, candidate, i)
-                                       : propose_gnmt(parent, candidate, i);
+    if (policy == PolicyKind::kNemo) return propose_nemo(parent, candidate, i);
+    if (policy == PolicyKind::kHf) return propose_hf(parent, candidate);
+    return propose_gnmt(parent, candidate, i);
   }
 
   /// Proposals with a larger key come first, those that do not exist have 0. Equal keys: the lower parent
@@ -87,6 +94,13 @@ struct BeamRules {
     next.words = parent.words + (next.ended ? 0 : 1);
     next.penalty = penalties[next.words + kOtherLength];
     return {true, candidate.token, next};
+  }
+
+  NMT_TRT_HOST_DEVICE Proposal propose_hf(const BeamSlot& parent, const Candidate& candidate) const {
+    if (!(parent.sum > minus_infinity() && candidate.log_prob > minus_infinity())) {
+      return {false, pad, dead()};
+    }
+    return {true, candidate.token, {parent.sum + candidate.log_prob, 1.0F, 0, false}};
   }
 
   NMT_TRT_HOST_DEVICE Proposal propose_nemo(const BeamSlot& parent, const Candidate& candidate,

@@ -50,20 +50,20 @@ struct PartialSum {
 struct RowPartials {
   uint32_t* arrived;     // [1] blocks that have finished; 0 between launches
   PartialSum* sums;      // [lists]
-  RankedToken* entries;  // [lists, K]
+  RankedToken* entries;  // [lists, C]
 
   static constexpr size_t kAlignment = 128;
 
-  NMT_TRT_HOST_DEVICE static size_t bytes(const RowSplit& split, int32_t beam_size) {
+  NMT_TRT_HOST_DEVICE static size_t bytes(const RowSplit& split, int32_t count) {
     const size_t lists = static_cast<size_t>(split.lists);
     const size_t used = sizeof(PartialSum) + lists * sizeof(PartialSum) +
-                        lists * static_cast<size_t>(beam_size) * sizeof(RankedToken);
+                        lists * static_cast<size_t>(count) * sizeof(RankedToken);
     return (used + kAlignment - 1) / kAlignment * kAlignment;
   }
 
-  NMT_TRT_HOST_DEVICE static RowPartials at(void* scratch, const RowSplit& split, int32_t beam_size,
+  NMT_TRT_HOST_DEVICE static RowPartials at(void* scratch, const RowSplit& split, int32_t count,
                                             int32_t row) {
-    char* begin = static_cast<char*>(scratch) + bytes(split, beam_size) * static_cast<size_t>(row);
+    char* begin = static_cast<char*>(scratch) + bytes(split, count) * static_cast<size_t>(row);
     auto* sums = reinterpret_cast<PartialSum*>(begin) + 1;
     return {reinterpret_cast<uint32_t*>(begin), sums, reinterpret_cast<RankedToken*>(sums + split.lists)};
   }

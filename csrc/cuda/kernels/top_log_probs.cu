@@ -2,19 +2,24 @@
 
 #include "core/top_log_probs.h"
 #include "cuda/check.h"
+#include "cuda/kernels/candidate_list.cuh"
 #include "cuda/kernels/float_types.h"
 #include "cuda/kernels/order.h"
+#include "cuda/kernels/row_matters.cuh"
 #include "cuda/kernels/row_partials.h"
 #include "cuda/kernels/warp.h"
 #include "cuda/search.h"
+#include "cuda/token_mask.h"
 
 namespace nmt_trt::cuda {
 namespace {
 
 // One warp reads a tile of 1024 logits at a time, 32 a lane, into registers; finds the largest, sums the
-// exponentials, and picks the K best one after the other. The last block of a row to finish merges the lists
+// exponentials, and picks the C best one after the other. The last block of a row to finish merges the lists
 // of its warps. Blocks are many enough to fill the GPU with few rows, and which one is the last does not
 // show.
+//
+// A warp's list has a place a lane, or two (kSlots): number i is in slot i / 32 of lane i % 32.
 constexpr int kThreads = RowSplit::kWarps * kWarpSize;
 constexpr int kPerLane = RowSplit::kTile / kWarpSize;
 // Independent chains of comparisons or additions, to hide their latency.
@@ -22,18 +27,21 @@ constexpr int kChains = 4;
 constexpr int kPerChain = kPerLane / kChains;
 constexpr int kListsPerLane = RowSplit::kMaxLists / kWarpSize;
 static_assert(kPerLane == kWarpSize, "a lane's logits are looked through by one lane each");
+static_assert(TokenMask::kGranule == RowSplit::kTile && RowSplit::kTile == kWarpSize * kWarpSize,
+              "a tile's part of a mask is a number a lane");
 
-constexpr RankedToken kNoToken = {0, 0};
+constexpr RankedToken kNothing = {0, 0};
 
 struct Arguments {
   const void* logits;
   uint32_t vocab_size;
   uint32_t excluded;  // a token, or a number that is none
-  int32_t beam_size;
+  int32_t count;      // C
   RowSplit split;
   void* scratch;
   int32_t* bad_logits;
   Candidate* candidates;
+  int64_t mask_size;
 };
 
 // exp(x) for x <= 0, within 2 ulp near 0 and |x| * 1e-7 further down, where it weighs little.
@@ -57,8 +65,16 @@ __device__ WarpChoice first_of_warp(const RankedToken& mine) {
   return {{key, token}, __ffs(static_cast<int>(lanes)) - 1};
 }
 
+template <int kSlots>
+__device__ void put(RankedToken (&list)[kSlots], int32_t i, int lane, const RankedToken& token) {
+#pragma unroll
+  for (int j = 0; j < kSlots; ++j) {
+    if (i == lane + j * kWarpSize) list[j] = token;
+  }
+}
+
 /// A tile of one row, spread over the lanes of a warp in vectors of 16 bytes.
-template <typename T, bool kAligned>
+template <typename T, bool kAligned, bool kEdits>
 struct Tile {
   static constexpr int kVector = sizeof(uint4) / sizeof(T);
 
@@ -66,6 +82,7 @@ struct Tile {
   uint32_t first;  // token of the tile's first logit
   uint32_t vocab_size;
   uint32_t excluded;
+  const uint32_t* edited;  // mask of the row, with kEdits
 
   __device__ uint32_t token_of(int lane, int element) const {
     return first +
@@ -122,12 +139,21 @@ struct Tile {
     return {order_key(best[0]), token_of(lane, place[0])};
   }
 
-  /// Makes the excluded token's logit -inf; true when it is in this tile (for all lanes).
+  __device__ bool is_out(uint32_t token) const {
+    if constexpr (kEdits) {
+      if (TokenMask::has(edited, static_cast<int32_t>(token))) return true;
+    }
+    return token == excluded;
+  }
+
+  /// Makes the logits of tokens that are out -inf; true when there are any in this tile (for all lanes).
   __device__ bool exclude(int lane, float (&x)[kPerLane]) const {
-    if (excluded - first >= RowSplit::kTile) return false;
+    bool any = excluded - first < RowSplit::kTile;
+    if constexpr (kEdits) any = any || __any_sync(kAllLanes, edited[first / kWarpSize + lane] != 0);
+    if (!any) return false;
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
-      if (token_of(lane, i) == excluded) x[i] = -INFINITY;
+      if (is_out(token_of(lane, i))) x[i] = -INFINITY;
     }
     return true;
   }
@@ -135,8 +161,8 @@ struct Tile {
   /// The best of the logits of lane `owner` that come after `last`, found by all lanes together.
   __device__ RankedToken next_of(int owner, const RankedToken& last) const {
     const uint32_t token = token_of(owner, static_cast<int>(threadIdx.x) % kWarpSize);
-    RankedToken mine = kNoToken;
-    if (token < vocab_size && token != excluded) {
+    RankedToken mine = kNothing;
+    if (token < vocab_size && !is_out(token)) {
       const RankedToken other = {order_key(to_float(row[token])), token};
       if (last.before(other)) mine = other;
     }
@@ -144,18 +170,19 @@ struct Tile {
   }
 };
 
-/// The K best tokens that a warp has seen, the i-th in lane i, and its part of the sum.
+/// The best tokens that a warp has seen, and its part of the sum.
+template <int kSlots>
 struct WarpList {
-  RankedToken entry = kNoToken;
+  RankedToken entries[kSlots] = {};
   PartialSum partial = {-INFINITY, 0.0F};
 
   /// x: this lane's logits of the tile; changed.
-  template <typename T, bool kAligned>
-  __device__ void add(const Tile<T, kAligned>& tile, float (&x)[kPerLane], int lane, int32_t beam_size) {
+  template <typename Tile>
+  __device__ void add(const Tile& tile, float (&x)[kPerLane], int lane, int32_t count) {
     RankedToken best = tile.best_of(lane, x);
     add_to_sum(x, value_of_key(warp_max(best.key)));
     if (tile.exclude(lane, x)) best = tile.best_of(lane, x);
-    pick(tile, best, lane, beam_size);
+    pick(tile, best, lane, count);
   }
 
  private:
@@ -172,18 +199,25 @@ struct WarpList {
 
   // The best of the entries so far and of the tile become the new entries. best: the best of this lane's
   // logits.
-  template <typename T, bool kAligned>
-  __device__ void pick(const Tile<T, kAligned>& tile, RankedToken best, int lane, int32_t beam_size) {
-    RankedToken so_far = entry;
-    entry = kNoToken;
-    for (int32_t i = 0; i < beam_size; ++i) {
-      const bool from_tile = best.before(so_far);
-      const WarpChoice choice = first_of_warp(from_tile ? best : so_far);
+  template <typename Tile>
+  __device__ void pick(const Tile& tile, RankedToken best, int lane, int32_t count) {
+    RankedToken so_far[kSlots];
+#pragma unroll
+    for (int j = 0; j < kSlots; ++j) {
+      so_far[j] = entries[j];
+      entries[j] = kNothing;
+    }
+    for (int32_t i = 0; i < count; ++i) {
+      const bool from_tile = best.before(so_far[0]);
+      const WarpChoice choice = first_of_warp(from_tile ? best : so_far[0]);
       if (choice.token.key <= kLowestKey) break;
-      if (lane == i) entry = choice.token;
-      if (i + 1 == beam_size) break;
+      put(entries, i, lane, choice.token);
+      if (i + 1 == count) break;
       const bool mine = lane == choice.lane;
-      if (mine && !from_tile) so_far = kNoToken;
+      if (mine && !from_tile) {
+#pragma unroll
+        for (int j = 0; j < kSlots; ++j) so_far[j] = j + 1 < kSlots ? so_far[(j + 1) % kSlots] : kNothing;
+      }
       if (__any_sync(kAllLanes, mine && from_tile)) {
         const RankedToken next = tile.next_of(choice.lane, choice.token);
         if (mine) best = next;
@@ -192,37 +226,54 @@ struct WarpList {
   }
 };
 
-template <typename T, bool kAligned>
-__device__ WarpList read_list(const Arguments& arguments, int32_t row, int32_t list, int lane) {
-  const T* logits =
-      static_cast<const T*>(arguments.logits) + static_cast<int64_t>(row) * arguments.vocab_size;
-  WarpList found;
+template <typename T>
+__device__ const T* logits_of(const Arguments& arguments, int32_t row) {
+  return static_cast<const T*>(arguments.logits) + static_cast<int64_t>(row) * arguments.vocab_size;
+}
+
+template <typename T, bool kAligned, int kSlots, bool kEdits>
+__device__ WarpList<kSlots> read_list(const Arguments& arguments, const uint32_t* edited, int32_t row,
+                                      int32_t list, int lane) {
+  const T* logits = logits_of<T>(arguments, row);
+  WarpList<kSlots> found;
   for (int32_t i = 0; i < arguments.split.tiles; ++i) {
     const uint32_t first = static_cast<uint32_t>(list * arguments.split.tiles + i) * RowSplit::kTile;
     if (first >= arguments.vocab_size) break;
-    const Tile<T, kAligned> tile = {logits, first, arguments.vocab_size, arguments.excluded};
+    const Tile<T, kAligned, kEdits> tile = {logits, first, arguments.vocab_size, arguments.excluded, edited};
     float x[kPerLane];
     tile.load(lane, x);
-    found.add(tile, x, lane, arguments.beam_size);
+    found.add(tile, x, lane, arguments.count);
   }
   return found;
 }
 
+// Another block may have written it.
+__device__ RankedToken load_entry(const RankedToken* entry) {
+  const uint2 loaded = __ldcg(reinterpret_cast<const uint2*>(entry));
+  return {loaded.x, loaded.y};
+}
+
+// Lists of two slots are too long for shared memory.
+template <int kSlots>
+constexpr bool kFitsShared = kSlots == 1;
+
 /// The lists of one row, each sorted, in the hands of one warp: lane l has lists l, l + 32, ...
+template <bool kInShared>
 struct Merge {
-  const RankedToken* entries;  // [lists, K]
+  const RankedToken* entries;  // [lists, C]
   int32_t lists;
-  int32_t beam_size;
+  int32_t count;
   uint8_t taken[kListsPerLane] = {};
 
   // The first token of this lane's lists that has not been taken; `of` is its list's number within the lane.
   __device__ RankedToken head(int lane, int& of) const {
-    RankedToken best = kNoToken;
+    RankedToken best = kNothing;
 #pragma unroll
     for (int i = 0; i < kListsPerLane; ++i) {
       const int32_t list = lane + i * kWarpSize;
-      if (list >= lists || taken[i] >= beam_size) continue;
-      const RankedToken token = entries[list * beam_size + taken[i]];
+      if (list >= lists || taken[i] >= count) continue;
+      const RankedToken* entry = entries + list * count + taken[i];
+      const RankedToken token = kInShared ? *entry : load_entry(entry);
       if (!token.before(best)) continue;
       best = token;
       of = i;
@@ -263,31 +314,48 @@ __device__ PartialSum merge_sums(const RowPartials& partials, int32_t lists, int
   return {max, warp_sum(sum)};
 }
 
-// By the last block of a row. entries: shared memory for [lists, K].
-__device__ void merge_row(const Arguments& arguments, const RowPartials& partials, int32_t row,
+// By the last block of a row. entries: with kFitsShared<kSlots> shared memory for [lists, C].
+template <typename T, int kSlots, bool kEdits>
+__device__ void merge_row(const SearchState& state, const int32_t* sentence_of_row,
+                          const Arguments& arguments, const RowPartials& partials, int32_t row,
                           RankedToken* entries) {
+  constexpr bool kInShared = kFitsShared<kSlots>;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int32_t lists = arguments.split.lists;
-  const int32_t beam_size = arguments.beam_size;
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < lists * beam_size; i += kThreads) {
-    const uint2 loaded = __ldcg(reinterpret_cast<const uint2*>(partials.entries + i));
-    entries[i] = {loaded.x, loaded.y};
+  const int32_t count = arguments.count;
+  if constexpr (kInShared) {
+    for (int32_t i = static_cast<int32_t>(threadIdx.x); i < lists * count; i += kThreads) {
+      entries[i] = load_entry(partials.entries + i);
+    }
+    __syncthreads();
   }
-  __syncthreads();
   if (threadIdx.x >= kWarpSize) return;
   const PartialSum total = merge_sums(partials, lists, lane);
-  Merge merge{entries, lists, beam_size};
-  RankedToken mine = kNoToken;
-  for (int32_t i = 0; i < beam_size; ++i) {
+  Merge<kInShared> merge{kInShared ? entries : partials.entries, lists, count};
+  RankedToken mine[kSlots] = {};
+  for (int32_t i = 0; i < count; ++i) {
     const RankedToken next = merge.next(lane);
-    if (lane == i) mine = next;
+    put(mine, i, lane, next);
     if (next.key <= kLowestKey) break;
   }
-  if (lane < beam_size) {
-    const bool exists = mine.key > kLowestKey;
-    const float log_prob = (value_of_key(mine.key) - total.max) - logf(total.sum);
-    arguments.candidates[static_cast<int64_t>(row) * beam_size + lane] = {
-        exists ? log_prob : -INFINITY, exists ? static_cast<int32_t>(mine.token) : 0};
+  const Normaliser normaliser = {total.max, logf(total.sum)};
+  CandidateList<kSlots> best = {{}, count, lane};
+#pragma unroll
+  for (int j = 0; j < kSlots; ++j) {
+    const bool exists = mine[j].key > kLowestKey;
+    best.slots[j] = {exists ? normaliser.log_prob(value_of_key(mine[j].key)) : -INFINITY,
+                     exists ? static_cast<int32_t>(mine[j].token) : 0};
+  }
+  if constexpr (kEdits) {
+    const T* logits = logits_of<T>(arguments, row);
+    put_in_edited(
+        state, sentence_of_row[row / state.beam_size], row, arguments.excluded, normaliser,
+        [logits](int32_t token) { return to_float(logits[token]); }, best);
+  }
+#pragma unroll
+  for (int j = 0; j < kSlots; ++j) {
+    const int32_t i = lane + j * kWarpSize;
+    if (i < count) arguments.candidates[static_cast<int64_t>(row) * count + i] = best.slots[j];
   }
   if (lane == 0) {
     *partials.arrived = 0;
@@ -295,30 +363,27 @@ __device__ void merge_row(const Arguments& arguments, const RowPartials& partial
   }
 }
 
-// Whether the search looks at hypothesis k of a row.
-__device__ bool matters(const SearchState& state, const int32_t* sentence_of_row, int32_t row, int32_t k) {
-  const int32_t sentence = sentence_of_row[row];
-  if (sentence < 0 || state.finished[sentence] != 0) return false;
-  if (*state.steps == 0) return k == 0;
-  return state.policy == PolicyKind::kNemo || state.ended[sentence * state.beam_size + k] == 0;
-}
-
-template <typename T, bool kAligned>
+template <typename T, bool kAligned, int kSlots, bool kEdits>
 __global__ void __launch_bounds__(kThreads)
     top_log_probs_kernel(SearchState state, const int32_t* sentence_of_row, Arguments arguments) {
   extern __shared__ RankedToken shared_entries[];
   __shared__ bool is_last;
   const int32_t blocks = arguments.split.blocks();
-  const int32_t beam_size = arguments.beam_size;
+  const int32_t count = arguments.count;
   const auto row = static_cast<int32_t>(blockIdx.x) / blocks;
-  if (!matters(state, sentence_of_row, row / beam_size, row % beam_size)) return;
+  if (!row_matters(state, sentence_of_row, row / state.beam_size, row % state.beam_size)) return;
 
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int32_t list = static_cast<int32_t>(blockIdx.x) % blocks * RowSplit::kWarps +
                        static_cast<int32_t>(threadIdx.x) / kWarpSize;
-  const RowPartials partials = RowPartials::at(arguments.scratch, arguments.split, beam_size, row);
-  const WarpList found = read_list<T, kAligned>(arguments, row, list, lane);
-  if (lane < beam_size) partials.entries[list * beam_size + lane] = found.entry;
+  const RowPartials partials = RowPartials::at(arguments.scratch, arguments.split, count, row);
+  const uint32_t* edited = kEdits ? state.scores.edited + row * arguments.mask_size : nullptr;
+  const auto found = read_list<T, kAligned, kSlots, kEdits>(arguments, edited, row, list, lane);
+#pragma unroll
+  for (int j = 0; j < kSlots; ++j) {
+    const int32_t i = lane + j * kWarpSize;
+    if (i < count) partials.entries[list * count + i] = found.entries[j];
+  }
   if (lane == 0) partials.sums[list] = found.partial;
 
   __syncthreads();
@@ -328,42 +393,62 @@ __global__ void __launch_bounds__(kThreads)
     __threadfence();
   }
   __syncthreads();
-  if (is_last) merge_row(arguments, partials, row, shared_entries);
+  if (is_last) {
+    merge_row<T, kSlots, kEdits>(state, sentence_of_row, arguments, partials, row, shared_entries);
+  }
+}
+
+template <typename T, bool kAligned, int kSlots, bool kEdits>
+void launch(const SearchState& state, const StepInputs& inputs, const Arguments& arguments,
+            cudaStream_t stream) {
+  const RowSplit& split = arguments.split;
+  const auto rows = static_cast<unsigned int>(inputs.rows * state.beam_size);
+  const size_t shared = kFitsShared<kSlots> ? static_cast<size_t>(split.lists) *
+                                                  static_cast<size_t>(arguments.count) * sizeof(RankedToken)
+                                            : 0;
+  top_log_probs_kernel<T, kAligned, kSlots, kEdits>
+      <<<rows* static_cast<unsigned int>(split.blocks()), kThreads, shared, stream>>>(state, inputs.sentence,
+                                                                                      arguments);
+}
+
+template <typename T, bool kAligned>
+void launch_for(const SearchState& state, const StepInputs& inputs, const Arguments& arguments,
+                cudaStream_t stream) {
+  const bool edits = state.scores.rules != nullptr;
+  if (arguments.count <= kWarpSize) {
+    return edits ? launch<T, kAligned, 1, true>(state, inputs, arguments, stream)
+                 : launch<T, kAligned, 1, false>(state, inputs, arguments, stream);
+  }
+  edits ? launch<T, kAligned, 2, true>(state, inputs, arguments, stream)
+        : launch<T, kAligned, 2, false>(state, inputs, arguments, stream);
 }
 
 }  // namespace
 
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t vocab_size) {
-  return RowPartials::bytes(RowSplit::of(vocab_size), beam_size) * static_cast<size_t>(rows) *
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates, int32_t vocab_size) {
+  return RowPartials::bytes(RowSplit::of(vocab_size), candidates) * static_cast<size_t>(rows) *
          static_cast<size_t>(beam_size);
 }
 
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
                    Candidate* candidates, cudaStream_t stream) {
-  const int32_t rows = inputs.rows * state.beam_size;
-  if (rows == 0) return;
+  if (inputs.rows == 0) return;
   const int32_t excluded = state.policy == PolicyKind::kGnmt ? state.pad : TopLogProbs::kNone;
-  const RowSplit split = RowSplit::of(state.vocab_size);
   const Arguments arguments = {logits,
                                static_cast<uint32_t>(state.vocab_size),
                                static_cast<uint32_t>(excluded),
-                               state.beam_size,
-                               split,
+                               state.candidates,
+                               RowSplit::of(state.vocab_size),
                                state.scratch,
                                state.bad_logits,
-                               candidates};
-  const auto blocks = static_cast<unsigned int>(rows) * static_cast<unsigned int>(split.blocks());
-  const size_t shared =
-      static_cast<size_t>(split.lists) * static_cast<size_t>(state.beam_size) * sizeof(RankedToken);
+                               candidates,
+                               TokenMask::size(state.vocab_size)};
   with_float_type("logits", type, [&](auto number) {
     using T = decltype(number);
     const bool aligned = reinterpret_cast<uintptr_t>(logits) % sizeof(uint4) == 0 &&
                          static_cast<size_t>(state.vocab_size) * sizeof(T) % sizeof(uint4) == 0;
-    if (aligned) {
-      top_log_probs_kernel<T, true><<<blocks, kThreads, shared, stream>>>(state, inputs.sentence, arguments);
-    } else {
-      top_log_probs_kernel<T, false><<<blocks, kThreads, shared, stream>>>(state, inputs.sentence, arguments);
-    }
+    aligned ? launch_for<T, true>(state, inputs, arguments, stream)
+            : launch_for<T, false>(state, inputs, arguments, stream);
   });
   NMT_TRT_CUDA_LAUNCHED(top_log_probs_kernel);
 }

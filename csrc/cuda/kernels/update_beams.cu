@@ -1,7 +1,10 @@
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/check.h"
 #include "cuda/kernels/beam_rules.h"
+#include "cuda/kernels/choose_beam.cuh"
+#include "cuda/kernels/choose_hf.cuh"
 #include "cuda/kernels/warp.h"
 #include "cuda/search.h"
 
@@ -11,13 +14,14 @@ namespace {
 // One block a row. Its first warp chooses the sentence's next beam while the others read the ancestry; then
 // all write the new one. The last block to finish does what concerns the whole batch.
 constexpr int kThreads = 256;
-constexpr int kMostPairs = kMaxBeamSize * kMaxBeamSize;
 constexpr int kAncestryBytes = 8192;
 
+struct NoMoves {};
+
+template <bool kHf>
 struct Shared {
-  BeamSlot slots[kMaxBeamSize];      // the old beam
-  Candidate candidates[kMostPairs];  // [parents, K]
-  uint32_t keys[kMostPairs];         // [parents, K] rank_key() of each
+  Proposals<kHf> proposals;
+  std::conditional_t<kHf, HfMoves, NoMoves> moves;
   int32_t parent[kMaxBeamSize];      // of each new hypothesis
   uint8_t ancestry[kAncestryBytes];  // [K, columns] of the old beam, a part of its steps at a time
   uint32_t arrived;
@@ -27,118 +31,49 @@ __device__ BeamRules rules_of(const SearchState& state) {
   return {state.policy, state.eos, state.pad, state.other_length, state.penalties};
 }
 
-// One warp's choice of K among all proposals, of which lane l looks after numbers l, l + 32, ...
-class Chooser {
- public:
-  // The first of this lane's unused proposals.
-  struct Head {
-    uint32_t key = 0;
-    uint32_t parent = 0;
-    uint32_t tie = 0;
-    int32_t index = 0;
+// By the first warp: chooses the sentence's new beam; `finished`, for lane 0: whether it is the last one.
+__device__ Chosen choose_next(const SearchState& state, const Candidate* top, int32_t sentence, int32_t steps,
+                              const BeamSlot& old, bool& finished, Shared<false>& shared) {
+  const bool has_slot = static_cast<int32_t>(threadIdx.x) < state.beam_size;
+  const int32_t max_length = state.max_lengths[sentence];
+  const Chosen chosen = choose(rules_of(state), top, steps == 0, old, state.beam_size, shared.proposals);
+  const bool all_ended = __all_sync(kAllLanes, !has_slot || chosen.slot.ended) != 0;
+  finished = all_ended || steps + 1 >= max_length;
+  return chosen;
+}
 
-    __device__ bool before(const Head& other) const {
-      if (key != other.key) return key > other.key;
-      if (parent != other.parent) return parent < other.parent;
-      return tie < other.tie;
-    }
-  };
-
-  __device__ Chooser(const Shared& shared, const BeamRules& rules, int32_t count, int32_t beam_size)
-      : shared_(shared),
-        rules_(rules),
-        count_(count),
-        beam_size_(beam_size),
-        lane_(static_cast<int>(threadIdx.x)) {
-    find_head();
-  }
-
-  /// The number of the best proposal left, or -1 when there is none; the same for all lanes.
-  __device__ int32_t next() {
-    const uint32_t key = warp_max(head_.key);
-    if (key == 0) return -1;
-    bool first = head_.key == key;
-    const uint32_t parent = warp_min(first ? head_.parent : UINT32_MAX);
-    first = first && head_.parent == parent;
-    const uint32_t tie = warp_min(first ? head_.tie : UINT32_MAX);
-    first = first && head_.tie == tie;
-    const int winner = __ffs(static_cast<int>(__ballot_sync(kAllLanes, first))) - 1;
-    const int32_t index = __shfl_sync(kAllLanes, head_.index, winner);
-    if (lane_ == winner) {
-      used_ |= 1U << static_cast<uint32_t>(index / kWarpSize);
-      find_head();
-    }
-    return index;
-  }
-
- private:
-  __device__ void find_head() {
-    head_ = Head{};
-    for (int32_t index = lane_; index < count_; index += kWarpSize) {
-      if ((used_ >> static_cast<uint32_t>(index / kWarpSize) & 1U) != 0) continue;
-      const Head other = {shared_.keys[index], static_cast<uint32_t>(index / beam_size_),
-                          rules_.tie_rank(shared_.candidates[index].token, index % beam_size_), index};
-      if (other.before(head_)) head_ = other;
-    }
-  }
-
-  const Shared& shared_;
-  const BeamRules& rules_;
-  int32_t count_;
-  int32_t beam_size_;
-  int lane_;
-  uint32_t used_ = 0;  // a bit for each of this lane's proposals
-  Head head_;
-};
-
-struct Chosen {
-  int32_t parent;
-  int32_t token;
-  BeamSlot slot;
-};
-
-// By the first warp: what lane k's hypothesis is at the end of this step; lanes from K on get a dead one.
-__device__ Chosen choose(const BeamRules& rules, const Candidate* top, bool first_step, const BeamSlot& old,
-                         int32_t beam_size, Shared& shared) {
+__device__ Chosen choose_next(const SearchState& state, const Candidate* top, int32_t sentence, int32_t steps,
+                              const BeamSlot& old, bool& finished, Shared<true>& shared) {
   const int lane = static_cast<int>(threadIdx.x);
-  if (first_step && rules.policy == PolicyKind::kNemo) {
-    const Proposal first = rules.first_of_nemo(top[min(lane, beam_size - 1)]);
-    return {lane, first.token, first.slot};
+  const int32_t beam_size = state.beam_size;
+  const PoolRules pool_rules = {*state.pool.rules, state.eos, state.max_lengths[sentence], state.penalties};
+  Pool pool = {state.pool.places + int64_t{sentence} * beam_size, beam_size,
+               steps == 0 ? 0 : state.pool.counts[sentence]};
+  const Chosen chosen = choose_hf(rules_of(state), pool_rules, top, steps, old, beam_size, state.candidates,
+                                  pool, shared.proposals, shared.moves);
+  if (lane == 0) {
+    state.pool.counts[sentence] = pool.count;
+    finished = pool_rules.done(pool, chosen.slot.sum, steps + 1);
   }
-  shared.slots[lane] = first_step ? BeamRules::root() : old;
-  __syncwarp();
-  const int32_t count = first_step ? beam_size : beam_size * beam_size;
-  for (int32_t i = lane; i < count; i += kWarpSize) {
-    shared.candidates[i] = top[i];
-    shared.keys[i] =
-        BeamRules::rank_key(rules.propose(shared.slots[i / beam_size], shared.candidates[i], i % beam_size));
+  if (lane < beam_size) {
+    state.pool.parents[(int64_t{sentence} * state.capacity + steps) * beam_size + lane] = chosen.parent;
   }
-  __syncwarp();
-  Chooser chooser(shared, rules, count, beam_size);
-  int32_t mine = -1;
-  for (int32_t k = 0; k < beam_size; ++k) {
-    const int32_t index = chooser.next();
-    if (index < 0) break;
-    if (lane == k) mine = index;
-  }
-  if (mine < 0) return {lane, rules.pad, BeamRules::dead()};
-  const int32_t parent = mine / beam_size;
-  const Proposal proposal = rules.propose(shared.slots[parent], shared.candidates[mine], mine % beam_size);
-  return {parent, proposal.token, rules.settle(proposal, old.penalty)};
+  return chosen;
 }
 
 // By the first warp: chooses and writes the sentence's new beam.
+template <bool kHf>
 __device__ void extend(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
-                       int32_t row, int32_t sentence, int32_t steps, Shared& shared) {
+                       int32_t row, int32_t sentence, int32_t steps, Shared<kHf>& shared) {
   const int lane = static_cast<int>(threadIdx.x);
   const int32_t beam_size = state.beam_size;
   const bool has_slot = lane < beam_size;
   const int32_t index = sentence * beam_size + lane;
   BeamSlot old = BeamRules::dead();
-  const int32_t max_length = state.max_lengths[sentence];
   if (has_slot) old = {state.sum[index], state.penalty[index], state.words[index], state.ended[index] != 0};
-  const Candidate* top = candidates + static_cast<int64_t>(row) * beam_size * beam_size;
-  const Chosen chosen = choose(rules_of(state), top, steps == 0, old, beam_size, shared);
+  const Candidate* top = candidates + static_cast<int64_t>(row) * beam_size * state.candidates;
+  bool finished = false;
+  const Chosen chosen = choose_next(state, top, sentence, steps, old, finished, shared);
   if (has_slot) {
     state.sum[index] = chosen.slot.sum;
     state.penalty[index] = chosen.slot.penalty;
@@ -149,11 +84,9 @@ __device__ void extend(const SearchState& state, const StepInputs& inputs, const
     inputs.token[row * beam_size + lane] = chosen.token;
     shared.parent[lane] = chosen.parent;
   }
-  const bool all_ended = __all_sync(kAllLanes, !has_slot || chosen.slot.ended) != 0;
   if (lane == 0) {
-    const bool finished = all_ended || steps + 1 >= max_length;
     state.own_finished[sentence] = finished ? 1 : 0;
-    if (state.policy == PolicyKind::kGnmt) state.finished[sentence] = finished ? 1 : 0;
+    if (state.policy != PolicyKind::kNemo) state.finished[sentence] = finished ? 1 : 0;
   }
 }
 
@@ -176,8 +109,9 @@ struct AncestryPart {
 };
 
 // The next step of one sentence: its beam, and for each hypothesis its parent's ancestry.
+template <bool kHf>
 __device__ void advance(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
-                        int32_t row, int32_t sentence, int32_t steps, Shared& shared) {
+                        int32_t row, int32_t sentence, int32_t steps, Shared<kHf>& shared) {
   const auto thread = static_cast<int>(threadIdx.x);
   const int32_t beam_size = state.beam_size;
   int32_t* ancestry = state.ancestry + static_cast<int64_t>(sentence) * beam_size * state.capacity;
@@ -206,18 +140,18 @@ __device__ void advance(const SearchState& state, const StepInputs& inputs, cons
 }
 
 // True for the last block to call it; `any` is then whether any block gave true.
-__device__ bool arrive_last(uint32_t* arrived, bool gave, bool& any, Shared& shared) {
+__device__ bool arrive_last(uint32_t* arrived, bool gave, bool& any, uint32_t& shared_arrived) {
   constexpr uint32_t kGave = 1U << 16U;  // more than there are blocks
   __syncthreads();
   if (threadIdx.x == 0) {
     const uint32_t mine = 1U + (gave ? kGave : 0U);
     __threadfence();
-    shared.arrived = atomicAdd(arrived, mine) + mine;
+    shared_arrived = atomicAdd(arrived, mine) + mine;
     __threadfence();
   }
   __syncthreads();
-  any = shared.arrived >= kGave;
-  return shared.arrived % kGave == gridDim.x;
+  any = shared_arrived >= kGave;
+  return shared_arrived % kGave == gridDim.x;
 }
 
 // By all threads of a block: flags that are zero, other blocks having written them.
@@ -233,7 +167,7 @@ __device__ int32_t count_zero(const uint8_t* flags, int32_t count) {
 // By the last block, when every sentence has made its step: returns how many have not finished.
 __device__ int32_t count_active(const SearchState& state) {
   const int32_t own = count_zero(state.own_finished, state.sentences);
-  if (state.policy == PolicyKind::kGnmt) return own;
+  if (state.policy != PolicyKind::kNemo) return own;
   if (own > 0) return count_zero(state.finished, state.sentences);
   for (int32_t i = static_cast<int32_t>(threadIdx.x); i < state.sentences; i += kThreads)
     state.finished[i] = 1;
@@ -253,9 +187,10 @@ __device__ void finish_step(const SearchState& state, const StepInputs& inputs, 
   progress->steps = next;
 }
 
+template <bool kHf>
 __global__ void __launch_bounds__(kThreads)
     update_beams_kernel(SearchState state, StepInputs inputs, const Candidate* candidates) {
-  __shared__ Shared shared;
+  __shared__ Shared<kHf> shared;
   const auto row = static_cast<int32_t>(blockIdx.x);
   const int32_t sentence = inputs.sentence[row];
   const int32_t steps = *state.steps;
@@ -269,7 +204,7 @@ __global__ void __launch_bounds__(kThreads)
   const bool active = __syncthreads_and(sentence >= 0 && state.finished[sentence] == 0) != 0;
   if (active) advance(state, inputs, candidates, row, sentence, steps, shared);
   bool any_active;
-  if (!arrive_last(state.arrived, active, any_active, shared)) return;
+  if (!arrive_last(state.arrived, active, any_active, shared.arrived)) return;
   if (any_active) finish_step(state, inputs, steps);
   if (threadIdx.x == 0) *state.arrived = 0;
 }
@@ -279,8 +214,9 @@ __global__ void __launch_bounds__(kThreads)
 void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
                   cudaStream_t stream) {
   if (inputs.rows == 0) return;
-  update_beams_kernel<<<static_cast<unsigned int>(inputs.rows), kThreads, 0, stream>>>(state, inputs,
-                                                                                       candidates);
+  const auto kernel =
+      state.policy == PolicyKind::kHf ? update_beams_kernel<true> : update_beams_kernel<false>;
+  kernel<<<static_cast<unsigned int>(inputs.rows), kThreads, 0, stream>>>(state, inputs, candidates);
   NMT_TRT_CUDA_LAUNCHED(update_beams_kernel);
 }
 

@@ -100,7 +100,7 @@ class BeamFlags:
         Policy,
         typer.Option(
             help="gnmt: a sentence's result never depends on its batch. nemo, hf: the search of NeMo, of Hugging "
-            "Face transformers, token for token; hf on the CPU only.",
+            "Face transformers, token for token.",
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy

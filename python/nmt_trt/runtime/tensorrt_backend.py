@@ -92,10 +92,9 @@ class TensorRTBackend:
 
         Raises:
             SourceError: a source of more tokens than the engines take, or than a batch may hold.
-            UsageError: a beam size that they do not take, or an option that only the CPU has.
+            UsageError: a beam size that they do not take.
             BackendError: see `search`.
         """
-        _check_options(options)
         self._check_lengths(lengths)
         if not lengths:
             return []
@@ -121,6 +120,8 @@ class TensorRTBackend:
             length_penalty=options.length_penalty,
             max_lengths=_length_limits(lengths, options),
             deterministic=options.deterministic,
+            early_stopping=options.early_stopping,
+            **options.score_keywords(),
         )
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
@@ -131,10 +132,9 @@ class TensorRTBackend:
         """Plans, kernels and CUDA graphs for batches of these sizes.
 
         Raises:
-            UsageError: the engines take no such batch, or an option that only the CPU has.
+            UsageError: the engines take no such batch.
             BackendError: see `search`.
         """
-        _check_options(options)
         for name, given, most in (
             ("source_length", source_length, self.shapes.source.max),
             ("sentences", sentences, self._largest_batch(options)),
@@ -148,6 +148,7 @@ class TensorRTBackend:
             steps=options.length_limit(source_length),
             policy=options.policy,
             deterministic=options.deterministic,
+            **options.score_keywords(),
         )
         self._keep_kernels()
 
@@ -177,13 +178,6 @@ class TensorRTBackend:
         if self._runtime_cache is not None and memory != self._memory_of_kept:
             self._runtime_cache.save(self._library)
             self._memory_of_kept = memory
-
-
-def _check_options(options: ResolvedOptions) -> None:
-    missing = ["policy 'hf'"] if options.policy == "hf" else options.changed_scores()
-    if missing:
-        verb = "runs" if len(missing) == 1 else "run"
-        raise UsageError(f"{', '.join(missing)} {verb} on the CPU so far: backend='onnxruntime'")
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

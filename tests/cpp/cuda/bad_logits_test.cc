@@ -59,7 +59,7 @@ void run(PolicyKind policy, float bad, int32_t good_steps) {
 
 TEST_F(BadLogits, ChangeNothing) {
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo}) {
+  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf}) {
     for (const float bad : {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity}) {
       for (const int32_t good_steps : {0, 1, 4}) {
         SCOPED_TRACE(std::to_string(bad) + " after " + std::to_string(good_steps) + " steps");

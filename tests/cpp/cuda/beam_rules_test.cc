@@ -7,7 +7,6 @@
 #include <limits>
 #include <vector>
 
-#include "core/length_penalty.h"
 #include "core/policy.h"
 #include "cuda/gpu_search.h"
 #include "cuda/random_logits.h"
@@ -29,7 +28,7 @@ struct Ranked {
   Proposal proposal;
 };
 
-// What the kernel does: every proposal, the K first ones, each settled in its slot.
+// What the kernel does: every proposal, the K first ones, each settled in its slot; with hf the C first ones.
 std::vector<Move> extend(const BeamRules& rules, const std::vector<BeamSlot>& old,
                          const std::vector<Candidate>& top, bool first_step) {
   const auto beam_size = static_cast<int32_t>(old.size());
@@ -45,10 +44,12 @@ std::vector<Move> extend(const BeamRules& rules, const std::vector<BeamSlot>& ol
     return moves;
   }
   std::vector<Ranked> ranked;
-  for (int32_t parent = 0; parent < (first_step ? 1 : beam_size); ++parent) {
-    const BeamSlot slot = first_step ? BeamRules::root() : old[static_cast<size_t>(parent)];
-    for (int32_t i = 0; i < beam_size; ++i) {
-      const Proposal proposal = rules.propose(slot, top[static_cast<size_t>(parent * beam_size + i)], i);
+  const auto count = static_cast<int32_t>(top.size()) / beam_size;
+  for (int32_t parent = 0; parent < (first_step ? rules.roots(beam_size) : beam_size); ++parent) {
+    const BeamSlot slot = first_step ? BeamRules::root(parent) : old[static_cast<size_t>(parent)];
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t place = first_step ? i : parent * count + i;
+      const Proposal proposal = rules.propose(slot, top[static_cast<size_t>(place)], i);
       const uint32_t key = BeamRules::rank_key(proposal);
       if (key != 0) ranked.push_back({key, parent, rules.tie_rank(proposal.token, i), proposal});
     }
@@ -57,6 +58,11 @@ std::vector<Move> extend(const BeamRules& rules, const std::vector<BeamSlot>& ol
     if (a.key != b.key) return a.key > b.key;
     return a.parent != b.parent ? a.parent < b.parent : a.tie < b.tie;
   });
+  if (rules.policy == PolicyKind::kHf) {
+    ranked.resize(std::min(ranked.size(), static_cast<size_t>(count)));
+    for (const Ranked& one : ranked) add(one.parent, one.proposal.token, one.proposal.slot);
+    return moves;
+  }
   for (int32_t k = 0; k < beam_size; ++k) {
     const auto index = static_cast<size_t>(k);
     if (index < ranked.size()) {
@@ -84,7 +90,7 @@ void expect_same_moves(const std::vector<Move>& given, const std::vector<Move>& 
 }
 
 // Candidates as top_log_probs makes them, of few different values so that many scores are equal.
-std::vector<Candidate> random_top(Random& random, const SearchOptions& options) {
+std::vector<Candidate> random_top(Random& random, const SearchOptions& options, int32_t count) {
   std::vector<Candidate> top;
   for (int32_t parent = 0; parent < options.beam_size; ++parent) {
     const bool coarse = random.with_probability(0.5F);
@@ -98,7 +104,7 @@ std::vector<Candidate> random_top(Random& random, const SearchOptions& options) 
     }
     std::stable_sort(all.begin(), all.end(),
                      [](const Candidate& a, const Candidate& b) { return a.log_prob > b.log_prob; });
-    all.resize(static_cast<size_t>(options.beam_size), {-std::numeric_limits<float>::infinity(), 0});
+    all.resize(static_cast<size_t>(count), {-std::numeric_limits<float>::infinity(), 0});
     top.insert(top.end(), all.begin(), all.end());
   }
   return top;
@@ -118,27 +124,29 @@ void compare_with_policy(uint64_t seed, PolicyKind kind) {
   options.max_lengths = {kSteps};
   validate(options);
 
-  const auto penalties = penalty_table(options.length_penalty, kSteps);
+  const auto penalties = penalty_table(options, kSteps);
   const BeamRules rules = rules_of(options, penalties);
   const auto policy = make_policy(options);
-  Beam beam(options.beam_size, options.eos, options.pad);
+  Sentence sentence = {Beam(options.beam_size, options.eos, options.pad), FinishedPool(policy->pool_size()),
+                       kSteps, false};
   std::vector<Move> expected;
   for (int32_t step = 0; step < kSteps; ++step) {
     std::vector<BeamSlot> old;
     for (int32_t k = 0; k < options.beam_size; ++k) {
-      const Slot& slot = beam.slot(k);
+      const Slot& slot = sentence.beam.slot(k);
       old.push_back({slot.sum, slot.penalty, slot.words, slot.ended});
     }
-    const auto top = random_top(random, options);
+    const auto top = random_top(random, options, policy->candidates());
     if (step == 0) {
       policy->start(top.data(), expected);
     } else {
-      policy->advance(beam, top.data(), expected);
+      policy->advance(sentence.beam, top.data(), expected);
     }
     SCOPED_TRACE("seed " + std::to_string(seed) + ", step " + std::to_string(step));
     expect_same_moves(extend(rules, old, top, step == 0), expected, step > 0);
     if (::testing::Test::HasFatalFailure()) return;
-    beam.extend(expected);
+    policy->settle(sentence, expected);
+    sentence.beam.extend(expected);
   }
 }
 
@@ -150,6 +158,11 @@ TEST(BeamRules, AreThoseOfGnmtPolicy) {
 TEST(BeamRules, AreThoseOfNemoPolicy) {
   for (uint64_t seed = 0; seed < 2000 && !HasFatalFailure(); ++seed)
     compare_with_policy(seed, PolicyKind::kNemo);
+}
+
+TEST(BeamRules, AreThoseOfHfPolicy) {
+  for (uint64_t seed = 0; seed < 2000 && !HasFatalFailure(); ++seed)
+    compare_with_policy(seed, PolicyKind::kHf);
 }
 
 TEST(OrderKey, OrdersAsLessDoes) {

@@ -99,7 +99,7 @@ SearchSnapshot compacted(const SearchOptions& options, const Draws& draws, const
 class Compaction : public CudaTest {};
 
 TEST_F(Compaction, ChangesNoResult) {
-  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo}) {
+  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf}) {
     for (const int32_t beam_size : {1, 3, 4}) {
       SCOPED_TRACE("K " + std::to_string(beam_size));
       const SearchOptions options = ten_sentences(policy, beam_size);

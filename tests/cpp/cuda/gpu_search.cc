@@ -2,7 +2,8 @@
 
 #include <utility>
 
-#include "core/length_penalty.h"
+#include "core/policy.h"
+#include "generator/length_penalties.h"
 
 namespace nmt_trt::testing {
 namespace {
@@ -26,9 +27,10 @@ SearchOptions search_options(PolicyKind policy, int32_t beam_size, int32_t vocab
   return options;
 }
 
-std::vector<float> penalty_table(float alpha, int32_t capacity) {
+std::vector<float> penalty_table(const SearchOptions& options, int32_t capacity) {
   std::vector<float> table;
-  for (int32_t length = 0; length < capacity + 4; ++length) table.push_back(LengthPenalty(alpha)(length));
+  for (int32_t length = 0; length < capacity + 4; ++length)
+    table.push_back(length_penalty_at(options, length));
   return table;
 }
 
@@ -41,7 +43,7 @@ GpuStage::GpuStage(const SearchOptions& options, const std::vector<int32_t>& sen
     : sentence(sentence_of_row),
       token(sentence_of_row.size() * size(options.beam_size)),
       position(1),
-      candidates(token.size() * size(options.beam_size)) {
+      candidates(token.size() * size(make_policy(options)->candidates())) {
   inputs.rows = static_cast<int32_t>(sentence_of_row.size());
   inputs.slots = slots;
   inputs.sentence = sentence.data();
@@ -58,14 +60,15 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
       ancestry_(tokens_.size()),
       steps_(1),
       bad_logits_(1),
-      penalties_(penalty_table(options.length_penalty, capacity)),
+      penalties_(penalty_table(options, capacity)),
       sum_(words_.size()),
       penalty_(words_.size()),
       ended_(words_.size()),
       finished_(options.max_lengths.size()),
       own_finished_(options.max_lengths.size()),
       arrived_(1),
-      scratch_(cuda::top_log_probs_scratch_bytes(most_rows, options.beam_size, options.vocab_size)) {
+      scratch_(cuda::top_log_probs_scratch_bytes(most_rows, options.beam_size,
+                                                 make_policy(options)->candidates(), options.vocab_size)) {
   if (scratch_.size() > 0) NMT_TRT_CUDA(cudaMemset(scratch_.data(), 0, scratch_.size()));
   const cuda::BeamRules rules = rules_of(options, {});
   state_ = {options.policy,
@@ -76,6 +79,7 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
             options.beam_size,
             options.vocab_size,
             capacity,
+            make_policy(options)->candidates(),
             max_lengths_.data(),
             penalties_.data(),
             sum_.data(),
@@ -90,14 +94,38 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
             bad_logits_.data(),
             arrived_.data(),
             progress_.device(),
-            scratch_.data()};
+            scratch_.data(),
+            {},
+            {}};
+  if (options.policy == PolicyKind::kHf) {
+    pool_.emplace(state_.sentences, options.beam_size, capacity, nullptr);
+    pool_->upload(options, nullptr);
+    state_.pool = pool_->state();
+  }
+  if (!changes_scores(options)) return;
+  const ModelShape shape = {0, 0, 0, options.vocab_size, 0, options.eos, options.pad, options.bos, 0};
+  scores_.emplace(shape, size(most_rows) * size(options.beam_size), capacity, nullptr);
+  scores_->reserve(options);
+  scores_->upload(options, nullptr);
+  state_.scores = scores_->state();
 }
 
 void GpuSearch::step(const GpuStage& stage, const std::vector<std::byte>& logits, DataType type) {
   const DeviceArray<std::byte> device_logits(logits);
+  if (scores_) cuda::find_edits(state_, stage.inputs, nullptr);
   cuda::top_log_probs(state_, stage.inputs, device_logits.data(), type, stage.candidates.data(), nullptr);
   cuda::update_beams(state_, stage.inputs, stage.candidates.data(), nullptr);
   NMT_TRT_CUDA(cudaDeviceSynchronize());
+}
+
+std::vector<std::vector<Hypothesis>> GpuSearch::pooled(const SearchSnapshot& now) const {
+  const size_t row = size(state_.capacity) * size(state_.beam_size);
+  std::vector<int32_t> tokens;
+  for (size_t first = 0; first < now.tokens.size(); first += row) {
+    const auto begin = now.tokens.begin() + static_cast<std::ptrdiff_t>(first);
+    tokens.insert(tokens.end(), begin, begin + now.steps * state_.beam_size);
+  }
+  return pool_->best(options_, now.steps, tokens, nullptr);
 }
 
 SearchSnapshot GpuSearch::snapshot() const {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/options.h"
@@ -9,6 +10,8 @@
 #include "cuda/kernels/beam_rules.h"
 #include "cuda/mapped.h"
 #include "cuda/search.h"
+#include "generator/pool_memory.h"
+#include "generator/score_memory.h"
 
 namespace nmt_trt::testing {
 
@@ -53,6 +56,8 @@ class GpuSearch {
 
   /// Waits for the device.
   SearchSnapshot snapshot() const;
+  /// What the pool of each sentence holds, policy being hf.
+  std::vector<std::vector<Hypothesis>> pooled(const SearchSnapshot& now) const;
   const cuda::SearchState& state() const { return state_; }
   const SearchOptions& options() const { return options_; }
   int32_t capacity() const { return state_.capacity; }
@@ -65,11 +70,13 @@ class GpuSearch {
   DeviceArray<uint32_t> arrived_;
   DeviceArray<std::byte> scratch_;
   cuda::Mapped<cuda::SearchProgress> progress_;
+  std::optional<ScoreMemory> scores_;
+  std::optional<PoolMemory> pool_;
   cuda::SearchState state_{};
 };
 
-/// LengthPenalty for each length that a search of `capacity` tokens asks for.
-std::vector<float> penalty_table(float alpha, int32_t capacity);
+/// The penalty of each length that a search of `capacity` tokens asks for.
+std::vector<float> penalty_table(const SearchOptions& options, int32_t capacity);
 /// The rules with a table that must outlive them.
 cuda::BeamRules rules_of(const SearchOptions& options, const std::vector<float>& penalties);
 

@@ -48,7 +48,7 @@ void enqueue(const GpuSearch& gpu, const GpuStage& stage, const DeviceArray<std:
 }
 
 TEST_F(GraphTest, GivesWhatSingleLaunchesGive) {
-  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo}) {
+  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf}) {
     const cuda::Stream stream;
     const SearchSnapshot eager = search(policy, [&](auto& gpu, auto& stage, auto& logits) {
       for (uint64_t step = 0; step < 6; ++step) {

@@ -1,14 +1,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "core/beam.h"
 #include "core/policy.h"
+#include "core/processors/processor_chain.h"
+#include "core/sentence.h"
 #include "cuda/gpu_search.h"
 #include "cuda/random_logits.h"
+#include "cuda/random_scores.h"
 #include "cuda/search_logits.h"
 
 namespace nmt_trt {
@@ -22,54 +25,90 @@ size_t size(int64_t count) { return static_cast<size_t>(count); }
 /// bit.
 class Mirror {
  public:
-  explicit Mirror(const SearchOptions& options) : options_(options), policy_(make_policy(options)) {
-    for (size_t i = 0; i < options.max_lengths.size(); ++i) {
-      beams_.emplace_back(options.beam_size, options.eos, options.pad);
+  explicit Mirror(const SearchOptions& options)
+      : options_(options),
+        policy_(make_policy(options)),
+        processors_(options, policy_->processes_logits()),
+        no_edits_(options.vocab_size, false),
+        top_(options.vocab_size, policy_->candidates() + 1, policy_->excluded_token()) {
+    for (const int32_t limit : options.max_lengths) {
+      sentences_.push_back({Beam(options.beam_size, options.eos, options.pad),
+                            FinishedPool(policy_->pool_size()), limit, false});
     }
-    finished_.assign(beams_.size(), 0);
   }
 
-  // candidates: [R, K, K]
+  // Whether these are the candidates, [R, K, C], of the next step; logits: [B, K, V].
+  void check(const std::vector<Candidate>& candidates, const std::vector<float>& logits,
+             const std::vector<int32_t>& sentence_of_row) {
+    const size_t beam_size = size(options_.beam_size);
+    for (size_t row = 0; row < sentence_of_row.size() * beam_size; ++row) {
+      const int32_t sentence = sentence_of_row[row / beam_size];
+      const size_t k = row % beam_size;
+      if (sentence < 0 || !looks_at(size(sentence), k)) continue;
+      SCOPED_TRACE("sentence " + std::to_string(sentence) + ", hypothesis " + std::to_string(k));
+      check_row(&candidates[row * size(policy_->candidates())],
+                &logits[(size(sentence) * beam_size + k) * size(options_.vocab_size)], size(sentence), k);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+
+  // candidates: [R, K, C]
   void advance(const std::vector<Candidate>& candidates, const std::vector<int32_t>& sentence_of_row) {
-    const size_t stride = size(options_.beam_size) * size(options_.beam_size);
+    const size_t stride = size(options_.beam_size) * size(policy_->candidates());
     for (size_t row = 0; row < sentence_of_row.size(); ++row) {
       if (sentence_of_row[row] < 0) continue;
-      const auto sentence = size(sentence_of_row[row]);
-      Beam& beam = beams_[sentence];
+      Sentence& sentence = sentences_[size(sentence_of_row[row])];
       const Candidate* top = &candidates[row * stride];
-      if (finished_[sentence] != 0) {
-        beam.idle();
+      if (sentence.finished) {
+        sentence.beam.idle();
         continue;
       }
       if (steps_ == 0) {
         policy_->start(top, moves_);
       } else {
-        policy_->advance(beam, top, moves_);
+        policy_->advance(sentence.beam, top, moves_);
       }
-      beam.extend(moves_);
+      policy_->settle(sentence, moves_);
+      sentence.beam.extend(moves_);
     }
     ++steps_;
     update_finished();
   }
 
   bool done() const {
-    return std::all_of(finished_.begin(), finished_.end(), [](uint8_t finished) { return finished != 0; });
+    return std::all_of(sentences_.begin(), sentences_.end(), [](const Sentence& s) { return s.finished; });
+  }
+
+  // The pools of policy hf.
+  void compare_pools(const std::vector<std::vector<Hypothesis>>& given) const {
+    for (size_t sentence = 0; sentence < sentences_.size(); ++sentence) {
+      const auto expected = sentences_[sentence].pool.best(options_.beam_size);
+      ASSERT_EQ(given[sentence].size(), expected.size()) << "sentence " << sentence;
+      for (size_t i = 0; i < expected.size(); ++i) {
+        ASSERT_EQ(given[sentence][i].tokens, expected[i].tokens) << sentence << ", " << i;
+        ASSERT_EQ(bits_of(given[sentence][i].score), bits_of(expected[i].score)) << sentence << ", " << i;
+        ASSERT_EQ(bits_of(given[sentence][i].log_prob), bits_of(expected[i].log_prob))
+            << sentence << ", " << i;
+      }
+    }
   }
 
   void compare(const SearchSnapshot& given, const GpuStage& stage,
                const std::vector<int32_t>& sentence_of_row, int32_t capacity) const {
     ASSERT_EQ(given.steps, steps_);
-    ASSERT_EQ(given.finished, finished_);
-    ASSERT_EQ(given.active(), std::count(finished_.begin(), finished_.end(), uint8_t{0}));
-    for (size_t sentence = 0; sentence < beams_.size(); ++sentence) {
+    const auto active = std::count_if(sentences_.begin(), sentences_.end(),
+                                      [](const Sentence& sentence) { return !sentence.finished; });
+    ASSERT_EQ(given.active(), active);
+    for (size_t sentence = 0; sentence < sentences_.size(); ++sentence) {
+      ASSERT_EQ(given.finished[sentence] != 0, sentences_[sentence].finished) << sentence;
       for (int32_t k = 0; k < options_.beam_size; ++k) {
         const size_t index = sentence * size(options_.beam_size) + size(k);
-        const Slot& slot = beams_[sentence].slot(k);
+        const Slot& slot = sentences_[sentence].beam.slot(k);
         ASSERT_EQ(bits_of(given.slots[index].sum), bits_of(slot.sum)) << sentence << ", " << k;
         ASSERT_EQ(bits_of(given.slots[index].penalty), bits_of(slot.penalty)) << sentence << ", " << k;
         ASSERT_EQ(given.slots[index].words, slot.words) << sentence << ", " << k;
         ASSERT_EQ(given.slots[index].ended, slot.ended) << sentence << ", " << k;
-        const auto& ancestry = beams_[sentence].ancestry(k);
+        const auto& ancestry = sentences_[sentence].beam.ancestry(k);
         ASSERT_TRUE(std::equal(ancestry.begin(), ancestry.end(), &given.ancestry[index * size(capacity)]))
             << sentence << ", " << k;
       }
@@ -78,13 +117,59 @@ class Mirror {
   }
 
  private:
+  bool looks_at(size_t sentence, size_t k) const {
+    if (sentences_[sentence].finished) return false;
+    return steps_ == 0 ? k == 0 : policy_->continues(sentences_[sentence].beam.slot(static_cast<int32_t>(k)));
+  }
+
+  // One more candidate than there are, whose score may be close to the last one's.
+  void check_row(const Candidate* given, const float* logits, size_t sentence, size_t k) {
+    const double normaliser = top_.normaliser(logits);
+    const ScoreEdits& edits = processors_.empty()
+                                  ? no_edits_
+                                  : processors_(logits, normaliser, sentences_[sentence].beam,
+                                                static_cast<int32_t>(k), options_.max_lengths[sentence]);
+    std::vector<Candidate> expected(size(policy_->candidates()) + 1);
+    top_(logits, normaliser, edits, expected.data());
+    for (size_t begin = 0, end; begin + 1 < expected.size(); begin = end) {
+      for (end = begin + 1; end < expected.size() && near(expected[end - 1], expected[end]); ++end) {
+      }
+      const bool sure = is_order_sure(&expected[begin], &expected[0] + end, logits, edits);
+      for (size_t i = begin; i < std::min(end, expected.size() - 1); ++i) {
+        ASSERT_TRUE(near(given[i], expected[i]))
+            << given[i].log_prob << ", not " << expected[i].log_prob << " at rank " << i;
+        if (sure) {
+          ASSERT_EQ(given[i].token, expected[i].token) << "rank " << i;
+        }
+      }
+    }
+  }
+
+  static bool near(const Candidate& a, const Candidate& b) {
+    return a.log_prob == b.log_prob ||
+           std::abs(a.log_prob - b.log_prob) <= 1e-5F * std::max(1.0F, std::abs(b.log_prob));
+  }
+
+  // Whether rounding cannot change the order of candidates whose scores are near: logits as they are keep
+  // it, and so do equal ones that the same was done to.
+  static bool is_order_sure(const Candidate* begin, const Candidate* end, const float* logits,
+                            const ScoreEdits& edits) {
+    for (const Candidate* one = begin; one != end; ++one) {
+      const bool edited = edits.has(one->token);
+      if (edited != edits.has(begin->token)) return false;
+      if (edited && logits[one->token] != logits[begin->token]) return false;
+    }
+    return true;
+  }
+
   void update_finished() {
     bool all = true;
-    for (size_t i = 0; i < beams_.size(); ++i) {
-      if (beams_[i].all_ended() || steps_ >= options_.max_lengths[i]) finished_[i] = 1;
-      all = all && finished_[i] != 0;
+    for (Sentence& sentence : sentences_) {
+      sentence.finished = sentence.finished || policy_->finished(sentence);
+      all = all && sentence.finished;
     }
-    if (policy_->ends_together()) std::fill(finished_.begin(), finished_.end(), all ? 1 : 0);
+    if (!policy_->ends_together()) return;
+    for (Sentence& sentence : sentences_) sentence.finished = all;
   }
 
   void compare_inputs(const GpuStage& stage, const std::vector<int32_t>& sentence_of_row) const {
@@ -92,27 +177,28 @@ class Mirror {
     ASSERT_EQ(stage.position.values()[0], std::min(steps_, stage.inputs.max_position));
     for (size_t row = 0; row < sentence_of_row.size(); ++row) {
       const int32_t sentence = sentence_of_row[row];
-      if (sentence < 0 || finished_[size(sentence)] != 0) continue;
+      if (sentence < 0 || sentences_[size(sentence)].finished) continue;
       for (int32_t k = 0; k < options_.beam_size; ++k) {
-        ASSERT_EQ(token[row * size(options_.beam_size) + size(k)], beams_[size(sentence)].last_token(k));
+        ASSERT_EQ(token[row * size(options_.beam_size) + size(k)],
+                  sentences_[size(sentence)].beam.last_token(k));
       }
     }
   }
 
   SearchOptions options_;
   std::unique_ptr<Policy> policy_;
-  std::vector<Beam> beams_;
-  std::vector<uint8_t> finished_;
+  ProcessorChain processors_;
+  ScoreEdits no_edits_;
+  TopLogProbs top_;
+  std::vector<Sentence> sentences_;
   std::vector<Move> moves_;
   int32_t steps_ = 0;
 };
 
 class DevicePolicy : public CudaTest {};
 
-void run(uint64_t seed) {
+void run(Random& random, const RandomSearch& plan) {
   constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16};
-  Random random(seed + 1000000);
-  const RandomSearch plan = random_search(random);
   const DataType type = kTypes[random.integer(0, 2)];
   const int32_t slots = plan.options.beam_size * plan.capacity;
   GpuSearch gpu(plan.options, static_cast<int32_t>(plan.sentence_of_row.size()), plan.capacity);
@@ -125,19 +211,72 @@ void run(uint64_t seed) {
     const auto rows =
         rows_of(logits.values, plan.sentence_of_row, plan.options.beam_size * plan.options.vocab_size);
     gpu.step(stage, encode(rows, type), type);
-    cpu.advance(stage.candidates.values(), plan.sentence_of_row);
-    cpu.compare(gpu.snapshot(), stage, plan.sentence_of_row, plan.capacity);
+    const auto candidates = stage.candidates.values();
+    cpu.check(candidates, logits.values, plan.sentence_of_row);
+    cpu.advance(candidates, plan.sentence_of_row);
+    const SearchSnapshot after = gpu.snapshot();
+    cpu.compare(after, stage, plan.sentence_of_row, plan.capacity);
+    if (plan.options.policy == PolicyKind::kHf) cpu.compare_pools(gpu.pooled(after));
     if (::testing::Test::HasFatalFailure()) return;
   }
 }
 
-TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
+template <typename Draw>
+void run_many(Draw draw) {
   const int32_t seeds = seed_count(200);
-  for (int32_t seed = 0; seed < seeds; ++seed) {
+  for (int32_t seed = 0; seed < seeds && !::testing::Test::HasFatalFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    run(static_cast<uint64_t>(seed));
+    Random random(static_cast<uint64_t>(seed) + 1000000);
+    const RandomSearch plan = draw(random);
+    run(random, plan);
+  }
+}
+
+TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
+  run_many([](Random& random) { return random_search(random, {PolicyKind::kGnmt, PolicyKind::kNemo}); });
+}
+
+TEST_F(DevicePolicy, HfIsTheCpusToTheLastBit) {
+  run_many([](Random& random) { return random_search(random, {PolicyKind::kHf}); });
+}
+
+TEST_F(DevicePolicy, ChangesScoresAsTheCpuDoes) {
+  run_many([](Random& random) {
+    RandomSearch plan = random_search(random, {PolicyKind::kGnmt, PolicyKind::kHf});
+    draw_scores(random, plan.options);
+    return plan;
+  });
+}
+
+// A search whose histories are long, the score of every token in them being changed.
+RandomSearch long_search(Random& random, PolicyKind policy, int32_t beam_size, int32_t capacity) {
+  RandomSearch plan = {
+      search_options(policy, beam_size, 700, {capacity, capacity / 2}, 0.6F), capacity, {1, 0}};
+  plan.options.min_length = capacity - 1;
+  while (plan.options.bad_words.size() < 600) {
+    plan.options.bad_words.push_back({random.integer(0, 699), random.integer(0, 699)});
+  }
+  return plan;
+}
+
+// More tokens in a history and more bad words than a block has threads.
+TEST_F(DevicePolicy, ChangesScoresBehindLongHistories) {
+  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kHf}) {
+    Random random(9);
+    RandomSearch plan = long_search(random, policy, 3, 300);
+    plan.options.repetition_penalty = 1.1F;
+    plan.options.no_repeat_ngram = 2;
+    run(random, plan);
     if (HasFatalFailure()) break;
   }
+}
+
+// Most candidates are tokens seen before, whose scores rise, and there are more than a warp has lanes.
+TEST_F(DevicePolicy, PutsManyEditedTokensIntoLongLists) {
+  Random random(10);
+  RandomSearch plan = long_search(random, PolicyKind::kHf, 20, 60);
+  plan.options.repetition_penalty = 0.5F;
+  run(random, plan);
 }
 
 // More steps than one part of the ancestry in shared memory has room for, beams crossing at every one of

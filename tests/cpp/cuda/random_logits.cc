@@ -58,10 +58,11 @@ int32_t Random::integer(int32_t low, int32_t high) {
   return static_cast<int32_t>(low + static_cast<int64_t>(bits() % choices));
 }
 
-RandomSearch random_search(Random& random) {
+RandomSearch random_search(Random& random, const std::vector<PolicyKind>& policies) {
   RandomSearch search;
   SearchOptions& options = search.options;
-  options.policy = random.integer(0, 1) == 0 ? PolicyKind::kGnmt : PolicyKind::kNemo;
+  options.policy =
+      policies[static_cast<size_t>(random.integer(0, static_cast<int32_t>(policies.size()) - 1))];
   options.beam_size = random_beam_size(random);
   options.vocab_size = random_vocab_size(random);
   if (options.policy == PolicyKind::kNemo)
@@ -69,6 +70,11 @@ RandomSearch random_search(Random& random) {
   options.num_hypotheses = options.beam_size;
   const float penalties[] = {0.0F, 0.6F, 1.0F, 2.0F * random.unit()};
   options.length_penalty = penalties[random.integer(0, 3)];
+  if (options.policy == PolicyKind::kHf) {
+    constexpr EarlyStopping kStops[] = {EarlyStopping::kNo, EarlyStopping::kYes, EarlyStopping::kNever};
+    options.early_stopping = kStops[random.integer(0, 2)];
+    if (random.integer(0, 3) == 0) options.length_penalty = -random.unit();
+  }
   choose_tokens(random, options);
 
   const int64_t logits_a_step = int64_t{options.beam_size} * options.vocab_size;

@@ -34,7 +34,7 @@ struct RandomSearch {
   std::vector<int32_t> sentence_of_row;
 };
 
-RandomSearch random_search(Random& random);
+RandomSearch random_search(Random& random, const std::vector<PolicyKind>& policies);
 
 /// One row of logits with exact ties, -inf and sometimes a likely EOS; at least one is finite.
 std::vector<float> random_row(Random& random, const SearchOptions& options);

@@ -23,12 +23,12 @@ TEST(RowSplit, CoversEveryVocabulary) {
 TEST(RowPartials, DoNotOverlap) {
   alignas(RowPartials::kAlignment) static char scratch[1 << 16];
   const RowSplit split = RowSplit::of(32000);
-  constexpr int32_t kBeamSize = 5;
-  const RowPartials first = RowPartials::at(scratch, split, kBeamSize, 0);
-  const RowPartials second = RowPartials::at(scratch, split, kBeamSize, 1);
+  constexpr int32_t kCount = 5;
+  const RowPartials first = RowPartials::at(scratch, split, kCount, 0);
+  const RowPartials second = RowPartials::at(scratch, split, kCount, 1);
   EXPECT_LE(static_cast<void*>(first.arrived + 1), static_cast<void*>(first.sums));
   EXPECT_LE(static_cast<void*>(first.sums + split.lists), static_cast<void*>(first.entries));
-  EXPECT_LE(static_cast<void*>(first.entries + split.lists * kBeamSize), static_cast<void*>(second.arrived));
+  EXPECT_LE(static_cast<void*>(first.entries + split.lists * kCount), static_cast<void*>(second.arrived));
   EXPECT_EQ(reinterpret_cast<uintptr_t>(second.entries) % sizeof(RankedToken), 0U);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(second.sums) % sizeof(PartialSum), 0U);
 }

@@ -49,7 +49,7 @@ std::vector<Ranked> rank(const Scene& scene, const cuda::BeamRules& rules, const
   std::vector<Candidate> best(size(beam_size), Candidate{0, 0});
   std::vector<Ranked> ranked;
   for (int32_t k = 0; k < (scene.first_step ? 1 : beam_size); ++k) {
-    const cuda::BeamSlot parent = scene.first_step ? cuda::BeamRules::root() : scene.slots[k];
+    const cuda::BeamSlot parent = scene.first_step ? cuda::BeamRules::root(0) : scene.slots[k];
     const float* row = logits + size(k) * size(scene.options.vocab_size);
     if (scene.looks_at(k)) top(row, best.data());
     for (int32_t i = 0; i < beam_size; ++i) {
@@ -66,7 +66,7 @@ std::vector<Ranked> rank(const Scene& scene, const cuda::BeamRules& rules, const
 
 bool has_near_ties(const Scene& scene, const float* logits, const int32_t* origin) {
   if (scene.first_step && scene.options.policy == PolicyKind::kNemo) return false;
-  const auto penalties = penalty_table(scene.options.length_penalty, scene.options.max_lengths[0] + 24);
+  const auto penalties = penalty_table(scene.options, scene.options.max_lengths[0] + 24);
   const auto ranked = rank(scene, rules_of(scene.options, penalties), logits, origin);
   const size_t last = std::min(ranked.size(), size(scene.options.beam_size) + 1);
   for (size_t i = 1; i < last; ++i) {

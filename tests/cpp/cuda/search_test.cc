@@ -26,7 +26,7 @@ class Pair {
  public:
   explicit Pair(uint64_t seed)
       : random_(seed),
-        plan_(random_search(random_)),
+        plan_(random_search(random_, {PolicyKind::kGnmt, PolicyKind::kNemo})),
         logits_type_(kTypes[random_.integer(0, 2)]),
         slots_(plan_.options.beam_size * (plan_.capacity + random_.integer(0, 2))),
         cpu_(plan_.options),

@@ -7,9 +7,11 @@
 #include <limits>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/errors.h"
+#include "core/policy.h"
 #include "cuda/gpu_search.h"
 #include "cuda/random_logits.h"
 
@@ -74,9 +76,10 @@ void expect_like_cpu(const std::vector<float>& logits, const SearchOptions& opti
   Kernel kernel(options);
   const auto given = kernel.run(logits, type, offset);
   ASSERT_FALSE(kernel.met_bad_logits());
-  const bool excludes = options.policy == PolicyKind::kGnmt;
-  TopLogProbs cpu(options.vocab_size, options.beam_size, excludes ? options.pad : TopLogProbs::kNone);
-  std::vector<Candidate> expected(size(options.beam_size));
+  const auto policy = make_policy(options);
+  const int32_t count = policy->candidates();
+  TopLogProbs cpu(options.vocab_size, count, policy->excluded_token());
+  std::vector<Candidate> expected(size(count));
   for (size_t row = 0; row * size(options.vocab_size) < logits.size(); ++row) {
     std::vector<float> seen(
         logits.begin() + static_cast<std::ptrdiff_t>(row * size(options.vocab_size)),
@@ -107,7 +110,8 @@ TEST_F(TopLogProbsOnDevice, AgreesWithTheCpu) {
       if (vocab_size > 10000 && beam_size % 4 != 0) continue;
       Random random(++seed);
       const auto type = static_cast<DataType>(seed % 3);
-      const PolicyKind policy = random.integer(0, 1) == 0 ? PolicyKind::kGnmt : PolicyKind::kNemo;
+      constexpr PolicyKind kPolicies[] = {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf};
+      const PolicyKind policy = kPolicies[random.integer(0, 2)];
       const auto options = options_for(beam_size, vocab_size, policy, 1);
       std::vector<float> logits;
       for (int32_t row = 0; row < beam_size; ++row) {
@@ -124,8 +128,13 @@ TEST_F(TopLogProbsOnDevice, AgreesWithTheCpu) {
 }
 
 TEST_F(TopLogProbsOnDevice, TakesSortedAndEqualLogits) {
-  for (const int32_t vocab_size : {100, 5000, 140000}) {
-    const auto options = options_for(32, vocab_size, PolicyKind::kGnmt, 1);
+  for (const auto& [vocab_size, policy] : {std::pair{100, PolicyKind::kGnmt},
+                                           {5000, PolicyKind::kGnmt},
+                                           {140000, PolicyKind::kGnmt},
+                                           {100, PolicyKind::kHf},
+                                           {40, PolicyKind::kHf},
+                                           {140000, PolicyKind::kHf}}) {
+    const auto options = options_for(32, vocab_size, policy, 1);
     std::vector<float> rising(size(32) * size(vocab_size));
     for (size_t i = 0; i < rising.size(); ++i) {
       rising[i] = 1e-3F * static_cast<float>(i % size(vocab_size));

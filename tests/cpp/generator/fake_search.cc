@@ -3,9 +3,14 @@
 #include <vector>
 
 #include "core/errors.h"
+#include "core/options.h"
+#include "core/score_edits.h"
 #include "core/top_log_probs.h"
 #include "cuda/kernels/beam_rules.h"
+#include "cuda/kernels/pool_rules.h"
+#include "cuda/kernels/score_rules.h"
 #include "cuda/search.h"
+#include "cuda/token_mask.h"
 #include "fake_device.h"
 #include "fake_launch.h"
 
@@ -60,6 +65,61 @@ struct StartSearch {
   }
 };
 
+/// call(sentence, k, the hypothesis' number in the model's batch) for each row of logits that is looked at.
+template <typename Call>
+void for_rows(const SearchState& state, const StepInputs& inputs, Call call) {
+  for (int32_t row = 0; has_room(state, inputs) && row < inputs.rows; ++row) {
+    const int32_t sentence = inputs.sentence[row];
+    if (!takes_part(state, sentence)) continue;
+    for (int32_t k = 0; k < (*state.steps == 0 ? 1 : state.beam_size); ++k) {
+      const bool ended = *state.steps > 0 && state.ended[sentence * state.beam_size + k] != 0;
+      if (ended && state.policy != PolicyKind::kNemo) continue;
+      call(sentence, k, int64_t{row} * state.beam_size + k);
+    }
+  }
+}
+
+struct FindEdits {
+  SearchState state;
+  StepInputs inputs;
+
+  void operator()() const {
+    for_rows(state, inputs, [this](int32_t sentence, int32_t k, int64_t beam) { find(sentence, k, beam); });
+  }
+
+ private:
+  void find(int32_t sentence, int32_t k, int64_t beam) const {
+    const ScoreRules& rules = *state.scores.rules;
+    const TokenHistory history = {state.scores.history + beam * (state.capacity + 1), *state.steps + 1};
+    write_history(sentence, k, state.scores.history + beam * (state.capacity + 1));
+    const int64_t mask_size = TokenMask::size(state.vocab_size);
+    uint32_t* edited = state.scores.edited + beam * mask_size;
+    std::copy_n(state.scores.banned, mask_size, edited);
+    const auto ban = [edited](int32_t token) {
+      if (token != kNoToken) edited[TokenMask::place(token)] |= TokenMask::bit(token);
+    };
+    if (history.generated() < rules.min_length) ban(state.eos);
+    for (int32_t i = 0; i < history.size; ++i) ban(repeating_token(rules, history, i));
+    for (int32_t i = 0; i < rules.words; ++i) ban(completing_token(rules, history, i));
+    int32_t& count = state.scores.penalised_count[beam] = 0;
+    for (int32_t i = 0; rules.repetition_penalty != 1.0F && i < history.size; ++i) {
+      const int32_t token = history.tokens[i];
+      if (TokenMask::has(edited, token)) continue;
+      ban(token);
+      state.scores.history[beam * (state.capacity + 1) + count++] = token;
+    }
+  }
+
+  void write_history(int32_t sentence, int32_t k, int32_t* history) const {
+    const int64_t first = int64_t{sentence} * state.beam_size * state.capacity;
+    history[0] = state.scores.rules->bos;
+    for (int64_t i = 0; i < *state.steps; ++i) {
+      history[i + 1] =
+          state.tokens[first + i * state.beam_size + state.ancestry[first + k * state.capacity + i]];
+    }
+  }
+};
+
 struct TopCandidates {
   SearchState state;
   StepInputs inputs;
@@ -68,20 +128,39 @@ struct TopCandidates {
 
   void operator()() const {
     const bool gnmt = state.policy == PolicyKind::kGnmt;
-    TopLogProbs top(state.vocab_size, state.beam_size, gnmt ? state.pad : TopLogProbs::kNone);
-    for (int32_t row = 0; has_room(state, inputs) && row < inputs.rows; ++row) {
-      const int32_t sentence = inputs.sentence[row];
-      if (!takes_part(state, sentence)) continue;
-      for (int32_t k = 0; k < (*state.steps == 0 ? 1 : state.beam_size); ++k) {
-        if (gnmt && *state.steps > 0 && state.ended[sentence * state.beam_size + k] != 0) continue;
-        const int64_t beam = int64_t{row} * state.beam_size + k;
-        try {
-          top(logits + beam * state.vocab_size, candidates + beam * state.beam_size);
-        } catch (const LogitsError&) {
-          *state.bad_logits = 1;
-        }
+    TopLogProbs top(state.vocab_size, state.candidates, gnmt ? state.pad : TopLogProbs::kNone);
+    for_rows(state, inputs, [&](int32_t sentence, int32_t, int64_t beam) {
+      const float* row = logits + beam * state.vocab_size;
+      Candidate* best = candidates + beam * state.candidates;
+      try {
+        if (state.scores.rules == nullptr) return top(row, best);
+        const double normaliser = top.normaliser(row);
+        top(row, normaliser, edits_of(row, normaliser, sentence, beam), best);
+      } catch (const LogitsError&) {
+        *state.bad_logits = 1;
       }
+    });
+  }
+
+ private:
+  ScoreEdits edits_of(const float* row, double normaliser, int32_t sentence, int64_t beam) const {
+    const ScoreRules& rules = *state.scores.rules;
+    ScoreEdits edits(state.vocab_size, rules.of_logits);
+    edits.begin(row, normaliser);
+    const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
+    if (forced != kNoToken) {
+      edits.force(forced);
+      return edits;
     }
+    const int32_t* tokens = state.scores.history + beam * (state.capacity + 1);
+    for (int32_t i = 0; i < state.scores.penalised_count[beam]; ++i) {
+      edits.set(tokens[i], penalised(edits.original(tokens[i]), rules.repetition_penalty));
+    }
+    const uint32_t* edited = state.scores.edited + beam * TokenMask::size(state.vocab_size);
+    for (int32_t token = 0; token < state.vocab_size; ++token) {
+      if (TokenMask::has(edited, token) && !edits.has(token)) edits.ban(token);
+    }
+    return edits;
   }
 };
 
@@ -127,18 +206,20 @@ struct UpdateBeams {
     return {state.policy, state.eos, state.pad, state.other_length, state.penalties};
   }
 
+  // All that may come next, best first.
   std::vector<Choice> choose(int32_t row, int32_t sentence) const {
-    const Candidate* top = candidates + int64_t{row} * state.beam_size * state.beam_size;
+    const int32_t count = state.candidates;
+    const Candidate* top = candidates + int64_t{row} * state.beam_size * count;
     const bool first = *state.steps == 0;
     const bool nemo = state.policy == PolicyKind::kNemo;
     std::vector<Choice> choices;
-    for (int32_t parent = 0; parent < (first ? 1 : state.beam_size); ++parent) {
+    for (int32_t parent = 0; parent < (first ? rules().roots(state.beam_size) : state.beam_size); ++parent) {
       const int32_t beam = sentence * state.beam_size + parent;
       const BeamSlot old =
-          first ? BeamRules::root()
+          first ? BeamRules::root(parent)
                 : BeamSlot{state.sum[beam], state.penalty[beam], state.words[beam], state.ended[beam] != 0};
-      for (int32_t i = 0; i < state.beam_size; ++i) {
-        const Candidate& candidate = top[parent * state.beam_size + i];
+      for (int32_t i = 0; i < count; ++i) {
+        const Candidate& candidate = top[(first ? 0 : parent) * count + i];
         const Proposal proposal =
             first && nemo ? rules().first_of_nemo(candidate) : rules().propose(old, candidate, i);
         if (!proposal.exists) continue;
@@ -150,8 +231,44 @@ struct UpdateBeams {
     return choices;
   }
 
+  // HfPolicy::settle()
+  void settle(std::vector<Choice>& choices, const PoolRules& pool_rules, Pool& pool) const {
+    choices.resize(std::min(choices.size(), size(state.candidates)));
+    const int32_t length = *state.steps + 1;
+    for (size_t i = 0; i < choices.size(); ++i) {
+      Proposal& proposal = choices[i].proposal;
+      if (!pool_rules.ends(proposal.token, length)) continue;
+      const float sum = proposal.slot.sum;
+      if (i < size(state.beam_size)) {
+        pool.offer({pool_rules.score(sum, length), sum, *state.steps, choices[i].parent, proposal.token});
+      }
+      proposal.slot.sum += FinishedPool::kAway;
+      choices[i].key = BeamRules::rank_key(proposal);
+    }
+    std::sort(choices.begin(), choices.end());
+  }
+
   void extend(int32_t row, int32_t sentence) const {
-    const std::vector<Choice> choices = choose(row, sentence);
+    std::vector<Choice> choices = choose(row, sentence);
+    const bool hf = state.policy == PolicyKind::kHf;
+    const PoolRules pool_rules = {hf ? *state.pool.rules : StopRules{}, state.eos,
+                                  state.max_lengths[sentence], state.penalties};
+    Pool pool = {};
+    if (hf) {
+      const int32_t taken = *state.steps == 0 ? 0 : state.pool.counts[sentence];
+      pool = {state.pool.places + sentence * state.beam_size, state.beam_size, taken};
+      settle(choices, pool_rules, pool);
+      state.pool.counts[sentence] = pool.count;
+    }
+    const bool all_ended = write_beam(row, sentence, choices);
+    const int32_t length = *state.steps + 1;
+    const float best_sum = state.sum[sentence * state.beam_size];
+    const bool finished =
+        hf ? pool_rules.done(pool, best_sum, length) : all_ended || length >= state.max_lengths[sentence];
+    state.own_finished[sentence] = finished ? 1 : 0;
+  }
+
+  bool write_beam(int32_t row, int32_t sentence, const std::vector<Choice>& choices) const {
     const int32_t first = sentence * state.beam_size;
     const int32_t* old = state.ancestry + int64_t{first} * state.capacity;
     const std::vector<int32_t> ancestry(old, old + state.beam_size * state.capacity);
@@ -164,22 +281,23 @@ struct UpdateBeams {
         slot = rules().settle(chosen.proposal, state.penalty[first + k]);
       }
       all_ended = all_ended && slot.ended;
-      write(row, sentence, k, chosen.proposal.token, slot);
+      write(row, sentence, k, chosen, slot);
       int32_t* path = state.ancestry + int64_t{first + k} * state.capacity;
       if (*state.steps > 0) std::copy_n(&ancestry[size(chosen.parent * state.capacity)], *state.steps, path);
       path[*state.steps] = k;
     }
-    state.own_finished[sentence] = all_ended || *state.steps + 1 >= state.max_lengths[sentence] ? 1 : 0;
+    return all_ended;
   }
 
-  void write(int32_t row, int32_t sentence, int32_t k, int32_t token, const BeamSlot& slot) const {
+  void write(int32_t row, int32_t sentence, int32_t k, const Choice& chosen, const BeamSlot& slot) const {
     const int32_t beam = sentence * state.beam_size + k;
     state.sum[beam] = slot.sum;
     state.penalty[beam] = slot.penalty;
     state.words[beam] = slot.words;
     state.ended[beam] = slot.ended ? 1 : 0;
-    state.tokens[(int64_t{sentence} * state.capacity + *state.steps) * state.beam_size + k] = token;
-    inputs.token[row * state.beam_size + k] = token;
+    const int64_t place = (int64_t{sentence} * state.capacity + *state.steps) * state.beam_size + k;
+    state.tokens[place] = inputs.token[row * state.beam_size + k] = chosen.proposal.token;
+    if (state.policy == PolicyKind::kHf) state.pool.parents[place] = chosen.parent;
   }
 
   int32_t count_active() const {
@@ -233,12 +351,17 @@ void gather(const GatherItem& item, const int32_t* source_row, int32_t rows) {
 
 }  // namespace
 
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t /*vocab_size*/) {
-  return size(rows) * size(beam_size) * sizeof(float);
+size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates,
+                                   int32_t /*vocab_size*/) {
+  return size(rows) * size(beam_size) * size(candidates) * sizeof(float);
 }
 
 void start_search(const SearchState& state, const StepInputs& inputs, int32_t bos, cudaStream_t stream) {
   launch(stream, StartSearch{state, inputs, bos});
+}
+
+void find_edits(const SearchState& state, const StepInputs& inputs, cudaStream_t stream) {
+  launch(stream, FindEdits{state, inputs});
 }
 
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType /*type*/,

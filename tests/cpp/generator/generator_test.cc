@@ -53,7 +53,7 @@ TEST_F(GeneratorTest, BatchesOfAllKindsOneAfterTheOther) {
 
 TEST_F(GeneratorTest, CachesGrow) {
   for (const bool deterministic : {false, true}) {
-    for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo}) {
+    for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf}) {
       ToyGenerator generator;
       Wish wish;
       wish.ends = {100, 20, 70, 40};
@@ -66,12 +66,36 @@ TEST_F(GeneratorTest, CachesGrow) {
 }
 
 TEST_F(GeneratorTest, FinishedSentencesGiveUpTheirRows) {
+  for (const PolicyKind policy : {PolicyKind::kGnmt, PolicyKind::kHf}) {
+    ToyGenerator generator;
+    Wish wish;
+    wish.ends = ends_from(5, 64);
+    wish.policy = policy;
+    std::shuffle(wish.ends.begin(), wish.ends.end(), std::mt19937(3));
+    EXPECT_TRUE(translates(generator, make_batch(wish)));
+    EXPECT_EQ(rows_of(take_steps()), (std::vector<int32_t>{64, 32, 16, 8}));
+  }
+}
+
+TEST_F(GeneratorTest, WaysToStopOfPolicyHfAreValuesNotKernels) {
   ToyGenerator generator;
   Wish wish;
-  wish.ends = ends_from(5, 64);
-  std::shuffle(wish.ends.begin(), wish.ends.end(), std::mt19937(3));
-  EXPECT_TRUE(translates(generator, make_batch(wish)));
-  EXPECT_EQ(rows_of(take_steps()), (std::vector<int32_t>{64, 32, 16, 8}));
+  wish.ends = ends_from(5, 30);
+  wish.policy = PolicyKind::kHf;
+  wish.beam_size = 4;
+  wish.max_length = 60;
+  Batch batch = make_batch(wish);
+  warm_up(generator, batch, wish.max_length);
+  const Makings before = device().makings;
+  batch.options.num_hypotheses = 3;
+  for (const float length_penalty : {-1.0F, 0.0F, 1.0F, 2.0F}) {
+    for (const EarlyStopping stop : {EarlyStopping::kNo, EarlyStopping::kYes, EarlyStopping::kNever}) {
+      batch.options.early_stopping = stop;
+      batch.options.length_penalty = length_penalty;
+      EXPECT_TRUE(translates(generator, batch));
+    }
+  }
+  EXPECT_EQ(device().makings, before);
 }
 
 TEST_F(GeneratorTest, RowsOfManySentencesAreGivenUpAtOnce) {

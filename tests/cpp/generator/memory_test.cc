@@ -39,8 +39,10 @@ TEST_F(MemoryTest, IsAllCounted) {
   plan.scratch = 70'000;
   ToyGenerator generator(plan);
   EXPECT_EQ(generator.memory().total(), 0U);
-  for (const auto& [sentences, beam_size] : {std::pair{20, 1}, {3, 4}, {20, 1}, {30, 2}}) {
-    generate(generator, of(sentences, beam_size, 40));
+  for (const auto& [sentences, beam_size] : {std::pair{20, 1}, {3, 4}, {20, 1}, {30, 2}, {5, 3}}) {
+    Batch batch = of(sentences, beam_size, 40);
+    if (beam_size == 3) batch.options.policy = PolicyKind::kHf;
+    generate(generator, batch);
     const MemoryUse use = generator.memory();
     EXPECT_EQ(use.plans, 6 * plan.bytes);
     EXPECT_EQ(use.scratch, plan.scratch);

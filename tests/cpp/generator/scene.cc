@@ -103,7 +103,8 @@ std::vector<int32_t> ends_at(int32_t end, int32_t count) {
 
 Batch random_batch(std::mt19937& random, int32_t longest) {
   Wish wish;
-  wish.policy = between(random, 0, 2) == 0 ? PolicyKind::kNemo : PolicyKind::kGnmt;
+  constexpr PolicyKind kPolicies[] = {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf};
+  wish.policy = kPolicies[between(random, 0, 2)];
   wish.beam_size = between(random, 1, 5);
   wish.max_length = between(random, 1, longest);
   wish.deterministic = between(random, 0, 3) == 0;
@@ -111,7 +112,12 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
   const int32_t count = between(random, 1, wish.deterministic ? 32 : 64);
   while (static_cast<int32_t>(wish.ends.size()) < count) wish.ends.push_back(between(random, 1, longest));
   Batch batch = make_batch(wish, static_cast<uint32_t>(random()));
-  if (wish.policy == PolicyKind::kGnmt) {
+  if (wish.policy == PolicyKind::kHf) {
+    constexpr EarlyStopping kStops[] = {EarlyStopping::kNo, EarlyStopping::kYes, EarlyStopping::kNever};
+    batch.options.early_stopping = kStops[between(random, 0, 2)];
+    batch.options.length_penalty = 0.5F * static_cast<float>(between(random, -2, 3));
+  }
+  if (wish.policy != PolicyKind::kNemo) {
     for (int32_t& limit : batch.options.max_lengths) limit = between(random, 1, wish.max_length);
   }
   return batch;

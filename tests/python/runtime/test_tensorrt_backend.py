@@ -98,7 +98,15 @@ def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None
 
 def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    options = resolved(directory, beam_size=3, num_hypotheses=2, length_penalty=0.7, max_length_delta=4)
+    options = resolved(
+        directory,
+        beam_size=3,
+        num_hypotheses=2,
+        length_penalty=0.7,
+        max_length_delta=4,
+        no_repeat_ngram=2,
+        bad_words=[[5, 6], [7]],
+    )
     rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 5, 6, 7, EOS], np.int32)]
     timings = Timings(encoder=1.0)
     found = backend.search(rows, options, timings)
@@ -114,6 +122,8 @@ def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
         "num_hypotheses": 2,
         "length_penalty": 0.7,
         "deterministic": False,
+        "early_stopping": False,
+        **options.score_keywords(),
     }
 
 
@@ -230,10 +240,18 @@ def test_memory_is_told(open_it: Open) -> None:
 
 def test_warmup(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    options = resolved(directory, beam_size=2, max_length=30, max_length_delta=-1)
+    options = resolved(directory, beam_size=2, max_length=30, max_length_delta=-1, suppress_tokens=[5])
     backend.warmup(8, 40, options)
     assert generator.warmups == [
-        {"batch": 8, "source": 40, "beam_size": 2, "steps": 30, "policy": "gnmt", "deterministic": False}
+        {
+            "batch": 8,
+            "source": 40,
+            "beam_size": 2,
+            "steps": 30,
+            "policy": "gnmt",
+            "deterministic": False,
+            **options.score_keywords(),
+        }
     ]
     with pytest.raises(UsageError, match="sentences must be from 1 to 8, as the engines take; given 9"):
         backend.warmup(9, 1, options)
@@ -267,19 +285,9 @@ def test_kernels_that_cannot_be_kept_are_no_error(
     assert "cannot be read" in caplog.text and "cannot be written" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"policy": "hf"}, "policy 'hf' runs on the CPU so far: backend='onnxruntime'"),
-        ({"policy": "hf", "min_length": 2}, "policy 'hf' runs on the CPU so far"),
-        ({"min_length": 2}, "min_length runs on the CPU so far: backend='onnxruntime'"),
-        ({"no_repeat_ngram": 2, "forced_eos": 3}, "no_repeat_ngram, forced_eos run on the CPU so far"),
-    ],
-)
-def test_what_only_the_cpu_has_is_refused(open_it: Open, directory: Path, options: Any, message: str) -> None:
+def test_early_stopping_reaches_the_generator(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    with pytest.raises(UsageError, match=message):
-        backend.plan_batches([3], resolved(directory, **options))
-    with pytest.raises(UsageError, match=message):
-        backend.warmup(1, 3, resolved(directory, **options))
-    assert generator.calls == generator.warmups == []
+    options = resolved(directory, policy="hf", early_stopping="never", length_penalty=-0.5)
+    backend.search([np.array([BOS, 5, EOS], np.int32)], options, Timings())
+    (call,) = generator.calls
+    assert (call["policy"], call["early_stopping"], call["length_penalty"]) == ("hf", "never", -0.5)

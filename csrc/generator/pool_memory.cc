@@ -1,0 +1,92 @@
+#include "generator/pool_memory.h"
+
+#include <algorithm>
+
+#include "core/finished_pool.h"
+#include "cuda/check.h"
+#include "generator/download.h"
+#include "generator/layout.h"
+
+namespace nmt_trt {
+namespace {
+
+size_t size(int64_t count) { return static_cast<size_t>(count); }
+
+/// What hypotheses of one sentence went through. tokens, parents: [steps, K].
+struct Paths {
+  const int32_t* tokens;
+  const int32_t* parents;
+  int32_t beam_size;
+
+  /// The tokens of what is in a place, EOS and PAD left out.
+  std::vector<int32_t> words(const cuda::PoolPlace& place, const SearchOptions& options) const {
+    std::vector<int32_t> words = {place.token};
+    int32_t slot = place.parent;
+    for (int32_t step = place.steps - 1; step >= 0; --step) {
+      const size_t at = size(step * beam_size + slot);
+      words.push_back(tokens[at]);
+      slot = parents[at];
+    }
+    std::reverse(words.begin(), words.end());
+    const auto is_special = [&options](int32_t token) {
+      return token == options.eos || token == options.pad;
+    };
+    words.erase(std::remove_if(words.begin(), words.end(), is_special), words.end());
+    return words;
+  }
+};
+
+}  // namespace
+
+PoolMemory::PoolMemory(int32_t sentences, int32_t beam_size, int32_t capacity, cudaStream_t stream)
+    : beam_size_(beam_size), capacity_(capacity), host_rules_(1) {
+  const size_t beams = size(sentences) * size(beam_size);
+  Layout layout;
+  const size_t rules = layout.add<cuda::StopRules>(1);
+  const size_t places = layout.add<cuda::PoolPlace>(beams);
+  const size_t counts = layout.add<int32_t>(size(sentences));
+  const size_t parents = layout.add<int32_t>(beams * size(capacity));
+  memory_ = cuda::DeviceBuffer(layout.bytes());
+  NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
+  state_.rules = at<cuda::StopRules>(memory_, rules);
+  state_.places = at<cuda::PoolPlace>(memory_, places);
+  state_.counts = at<int32_t>(memory_, counts);
+  state_.parents = at<int32_t>(memory_, parents);
+}
+
+// Greedy search ends with its first finished hypothesis.
+cuda::StopRules PoolMemory::stop_rules(const SearchOptions& options) {
+  const EarlyStopping stop = options.beam_size == 1 ? EarlyStopping::kYes : options.early_stopping;
+  return {stop == EarlyStopping::kYes, stop == EarlyStopping::kNever && options.length_penalty > 0};
+}
+
+void PoolMemory::upload(const SearchOptions& options, cudaStream_t stream) {
+  host_rules_[0] = stop_rules(options);
+  NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<cuda::StopRules*>(state_.rules), host_rules_.data(),
+                               host_rules_.bytes(), cudaMemcpyHostToDevice, stream));
+}
+
+std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& options, int32_t steps,
+                                                      const std::vector<int32_t>& tokens,
+                                                      cudaStream_t stream) const {
+  const size_t sentences = options.max_lengths.size();
+  const auto counts = download(state_.counts, sentences, stream);
+  const auto places = download(state_.places, sentences * size(beam_size_), stream);
+  const auto parents =
+      download_steps(state_.parents, sentences, size(capacity_), size(steps), size(beam_size_), stream);
+  NMT_TRT_CUDA(cudaStreamSynchronize(stream));
+  std::vector<std::vector<Hypothesis>> all(sentences);
+  for (size_t sentence = 0; sentence < sentences; ++sentence) {
+    const size_t first = sentence * size(steps) * size(beam_size_);
+    const Paths paths = {&tokens[first], &parents[first], beam_size_};
+    std::vector<Hypothesis>& found = all[sentence];
+    for (int32_t i = 0; i < counts[sentence] && found.size() < size(options.num_hypotheses); ++i) {
+      const cuda::PoolPlace& place = places[sentence * size(beam_size_) + size(i)];
+      if (!(place.sum > FinishedPool::kAway / 2)) continue;
+      found.push_back({paths.words(place, options), place.score, place.sum});
+    }
+  }
+  return all;
+}
+
+}  // namespace nmt_trt

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "core/options.h"
+#include "cuda/random_logits.h"
+
+namespace nmt_trt::testing {
+
+/// Options that change scores, one by itself or each with probability 1/2.
+void draw_scores(Random& random, SearchOptions& options);
+
+}  // namespace nmt_trt::testing
