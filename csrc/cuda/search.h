@@ -44,7 +44,7 @@ struct ScoreState {
   const uint32_t* banned;   // [mask] tokens that never come
   // Made by find_edits() for each row of the model's batch.
   uint32_t* edited;          // [R, K, mask] tokens whose scores change
-  int32_t* history;          // [R, K, T + 1] tokens that the repetition penalty changes, in order
+  int32_t* penalised;        // [R, K, T + 1] those that the repetition penalty changes, in their order
   int32_t* penalised_count;  // [R, K] their number
 };
 

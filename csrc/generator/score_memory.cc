@@ -42,14 +42,14 @@ ScoreMemory::ScoreMemory(const ModelShape& shape, size_t beams, int32_t capacity
   const size_t rules = layout.add<cuda::ScoreRules>(1);
   const size_t banned = layout.add<uint32_t>(mask);
   const size_t edited = layout.add<uint32_t>(beams * mask);
-  const size_t history = layout.add<int32_t>(beams * (size(capacity) + 1));
+  const size_t penalised = layout.add<int32_t>(beams * (size(capacity) + 1));
   const size_t penalised_count = layout.add<int32_t>(beams);
   memory_ = cuda::DeviceBuffer(layout.bytes());
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
   state_.rules = at<cuda::ScoreRules>(memory_, rules);
   state_.banned = at<uint32_t>(memory_, banned);
   state_.edited = at<uint32_t>(memory_, edited);
-  state_.history = at<int32_t>(memory_, history);
+  state_.penalised = at<int32_t>(memory_, penalised);
   state_.penalised_count = at<int32_t>(memory_, penalised_count);
 }
 

@@ -9,7 +9,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <utility>
 
 #include "core/errors.h"
 #include "core/options.h"

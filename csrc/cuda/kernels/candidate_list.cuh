@@ -80,7 +80,7 @@ __device__ void put_in_edited(const SearchState& state, int32_t sentence, int32_
   const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
   if (forced != kNoToken) return list.force(forced);
   const float penalty = rules.repetition_penalty;
-  const int32_t* tokens = state.scores.history + int64_t{row} * (state.capacity + 1);
+  const int32_t* tokens = state.scores.penalised + int64_t{row} * (state.capacity + 1);
   const int32_t count = state.scores.penalised_count[row];
   for (int32_t first = 0; first < count; first += kWarpSize) {
     Candidate mine = {-INFINITY, 0};

@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kThreads)
   if (forced_token(rules, steps, state.max_lengths[sentence]) != kNoToken) return;
 
   uint32_t* edited = state.scores.edited + int64_t{row} * mask_size;
-  int32_t* history = state.scores.history + int64_t{row} * (state.capacity + 1);
+  int32_t* history = state.scores.penalised + int64_t{row} * (state.capacity + 1);
   for (int32_t i = static_cast<int32_t>(threadIdx.x); i < mask_size; i += kThreads) {
     edited[i] = state.scores.banned[i];
   }

@@ -79,6 +79,22 @@ TEST_F(FailuresTest, OfAnotherBatch) {
   }
 }
 
+TEST_F(FailuresTest, OfASearchWithMoreMemory) {
+  const Batch first = batch();
+  Wish wish;
+  wish.ends = {6, 3, 9};
+  wish.policy = PolicyKind::kHf;
+  Batch failing = make_batch(wish);
+  failing.options.bad_words = {{5}, {4, 6}, {9, 3, 4}};
+  const Found wanted = expected(failing);
+  for (const cudaError_t failure : {cudaErrorMemoryAllocation, cudaErrorUnknown}) {
+    fail_everywhere(failure, [&](Generator& generator) {
+      generate(generator, first);
+      EXPECT_TRUE(same(generate(generator, failing).hypotheses, wanted));
+    });
+  }
+}
+
 TEST_F(FailuresTest, OfWarmingUp) {
   const Batch failing = batch();
   for (const cudaError_t failure : {cudaErrorMemoryAllocation, cudaErrorUnknown}) {

@@ -90,8 +90,8 @@ struct FindEdits {
  private:
   void find(int32_t sentence, int32_t k, int64_t beam) const {
     const ScoreRules& rules = *state.scores.rules;
-    const TokenHistory history = {state.scores.history + beam * (state.capacity + 1), *state.steps + 1};
-    write_history(sentence, k, state.scores.history + beam * (state.capacity + 1));
+    const TokenHistory history = {state.scores.penalised + beam * (state.capacity + 1), *state.steps + 1};
+    write_history(sentence, k, state.scores.penalised + beam * (state.capacity + 1));
     const int64_t mask_size = TokenMask::size(state.vocab_size);
     uint32_t* edited = state.scores.edited + beam * mask_size;
     std::copy_n(state.scores.banned, mask_size, edited);
@@ -106,7 +106,7 @@ struct FindEdits {
       const int32_t token = history.tokens[i];
       if (TokenMask::has(edited, token)) continue;
       ban(token);
-      state.scores.history[beam * (state.capacity + 1) + count++] = token;
+      state.scores.penalised[beam * (state.capacity + 1) + count++] = token;
     }
   }
 
@@ -152,7 +152,7 @@ struct TopCandidates {
       edits.force(forced);
       return edits;
     }
-    const int32_t* tokens = state.scores.history + beam * (state.capacity + 1);
+    const int32_t* tokens = state.scores.penalised + beam * (state.capacity + 1);
     for (int32_t i = 0; i < state.scores.penalised_count[beam]; ++i) {
       edits.set(tokens[i], penalised(edits.original(tokens[i]), rules.repetition_penalty));
     }
