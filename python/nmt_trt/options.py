@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, TypedDict, Unpack, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.option_checks import check_range
-from nmt_trt.score_options import ScoreOptions
+from nmt_trt.score_options import LEFT_ALONE, ScoreOptions
 
 Policy = Literal["gnmt", "nemo", "hf"]
 EarlyStopping = Literal["never"] | bool
@@ -30,26 +30,27 @@ class GenerationKeywords(TypedDict, total=False):
     batch_size: int | None
     batch_type: BatchType
     deterministic: bool
-    early_stopping: EarlyStopping
-    min_length: int
-    repetition_penalty: float
-    no_repeat_ngram: int
+    early_stopping: EarlyStopping | None
+    min_length: int | None
+    repetition_penalty: float | None
+    no_repeat_ngram: int | None
     forced_bos: int | None
     forced_eos: int | None
-    bad_words: Sequence[Sequence[int]]
-    suppress_tokens: Sequence[int]
+    bad_words: Sequence[Sequence[int]] | None
+    suppress_tokens: Sequence[int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationOptions(ScoreOptions):
-    """How to search, and by ScoreOptions what for. `None` takes the model's own default.
+    """How to search, and by ScoreOptions what for. `None` takes the model's own default; with policy "hf"
+    that is what the checkpoint was published with, where the model directory knows it (docs/policy-hf.md).
 
     Attributes:
         beam_size: hypotheses kept a sentence, 1 (greedy) to 32.
         length_penalty: alpha of sum / ((5 + len) / 6)^alpha (Wu et al. 2016, arXiv:1609.08144), 0 or more; with
             policy "hf" of sum / len^alpha, and negative to favour short ones.
         max_length: most generated tokens a sentence, EOS included and the start token excluded; capped by the
-            decoder's positions, which is also the default.
+            decoder's positions, which is also the default where nothing was published.
         max_length_delta: most generated tokens beyond the source's length (special tokens included); negative for
             no such limit.
         num_hypotheses: hypotheses returned a sentence, at most `beam_size`.
@@ -75,7 +76,7 @@ class GenerationOptions(ScoreOptions):
     batch_size: int | None = None
     batch_type: BatchType = "sentences"
     deterministic: bool = False
-    early_stopping: EarlyStopping = False
+    early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +94,7 @@ class GenerationOptions(ScoreOptions):
         self._check_policy_has()
 
     def _check_policy_has(self) -> None:
-        if not (isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
+        if not (self.early_stopping is None or isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
             raise UsageError(f"early_stopping must be False, True or 'never'; given {self.early_stopping!r}")
         if self.early_stopping and self.policy != "hf":
             raise UsageError(f"early_stopping is of policy 'hf'; given policy {self.policy!r}")
@@ -115,28 +116,45 @@ class GenerationOptions(ScoreOptions):
             UsageError: `num_hypotheses` exceeds the beam size that results, or `min_length` the length; a token is
                 outside the target vocabulary.
         """
-        defaults = config.generation
-        beam_size = self.beam_size if self.beam_size is not None else defaults.beam_size
+        defaults = self._defaults(config)
+        beam_size = self.beam_size if self.beam_size is not None else defaults["beam_size"]
         if self.num_hypotheses > beam_size:
             raise UsageError(f"num_hypotheses must be at most beam_size {beam_size}; given {self.num_hypotheses}")
         limit = config.decoder.max_positions
-        max_length = limit if self.max_length is None else min(self.max_length, limit)
-        if self.min_length > max_length:
+        max_length = min(defaults["max_length"] if self.max_length is None else self.max_length, limit)
+        if self.min_length is not None and self.min_length > max_length:
             raise UsageError(f"min_length must be at most max_length {max_length}; given {self.min_length}")
-        self.check_vocabulary(config.decoder.vocab_size)
-        return ResolvedOptions(
+        scores = self.filled_scores(defaults)
+        resolved = ResolvedOptions(
             beam_size=beam_size,
-            length_penalty=defaults.length_penalty if self.length_penalty is None else self.length_penalty,
+            length_penalty=defaults["length_penalty"] if self.length_penalty is None else self.length_penalty,
             max_length=max_length,
-            max_length_delta=defaults.max_length_delta if self.max_length_delta is None else self.max_length_delta,
+            max_length_delta=defaults["max_length_delta"] if self.max_length_delta is None else self.max_length_delta,
             num_hypotheses=self.num_hypotheses,
             policy=self.policy,
             batch_size=self.batch_size,
             batch_type=self.batch_type,
             deterministic=self.deterministic,
-            early_stopping=self.early_stopping,
-            **self.score_keywords(),
+            early_stopping=defaults["early_stopping"] if self.early_stopping is None else self.early_stopping,
+            **{**scores, "min_length": min(scores["min_length"], max_length)},
         )
+        resolved.check_vocabulary(config.decoder.vocab_size)
+        return resolved
+
+    def _defaults(self, config: TransformerConfig) -> dict[str, Any]:
+        """The model's values of the options that may be left open."""
+        own = config.generation
+        values = {
+            "beam_size": own.beam_size,
+            "length_penalty": own.length_penalty,
+            "max_length": config.decoder.max_positions,
+            "max_length_delta": own.max_length_delta,
+            "early_stopping": False,
+            **LEFT_ALONE,
+        }
+        if self.policy == "hf" and own.hf is not None:
+            values |= own.hf.model_dump()
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nmt_trt.cli.score_flags import ScoreFlags
-from nmt_trt.options import BatchType, GenerationOptions, Policy
+from nmt_trt.options import BatchType, EarlyStopping, GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
 from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
@@ -24,6 +24,7 @@ ModelDirectory = Annotated[
 ]
 _SEARCH = "Search"
 _RUNTIME = "Runtime"
+_EARLY_STOPPING: dict[str | None, EarlyStopping | None] = {None: None, "false": False, "true": True, "never": "never"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class BeamFlags:
         int | None,
         typer.Option(
             help="Most tokens of a translation, the end token included.",
-            show_default="the model's limit",
+            show_default="with policy hf the model's, otherwise its limit",
             rich_help_panel=_SEARCH,
         ),
     ] = None
@@ -123,13 +124,14 @@ class BeamFlags:
         typer.Option(help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.deterministic
     early_stopping: Annotated[
-        Literal["false", "true", "never"],
+        Literal["false", "true", "never"] | None,
         typer.Option(
             help="Of policy hf: end a sentence with its first finished hypotheses, or when no better can be hoped for "
             "by the present length (false) or by any (never).",
+            show_default="the model's",
             rich_help_panel=_SEARCH,
         ),
-    ] = "false"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +140,7 @@ class SearchFlags(ScoreFlags, BeamFlags):
 
     def keywords(self, **more: Any) -> dict[str, Any]:
         """The options, and `more` of them, as the keyword arguments of Model.generate and Model.translate."""
-        early_stopping = "never" if self.early_stopping == "never" else self.early_stopping == "true"
+        early_stopping = _EARLY_STOPPING[self.early_stopping]
         return {**asdict(self), "early_stopping": early_stopping, **self.token_lists(), **more}
 
 

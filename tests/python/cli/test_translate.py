@@ -78,7 +78,7 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
     arguments += ["--deterministic", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
     assert run("translate", "--json", *arguments, stdin=b"a\n").exit_code == 0
     lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9]}
-    assert fake.options == {**given, **lists, "early_stopping": False}
+    assert fake.options == {**given, **lists, "early_stopping": None}
 
 
 @pytest.mark.parametrize(("given", "value"), [("true", True), ("false", False), ("never", "never")])

@@ -54,10 +54,9 @@ def test_policy_hf_takes_any_length_penalty(penalty: float) -> None:
     [
         ({"early_stopping": True}, "early_stopping is of policy 'hf'; given policy 'gnmt'"),
         ({"policy": "hf", "early_stopping": "always"}, "early_stopping must be False, True or 'never'"),
-        ({"policy": "hf", "early_stopping": None}, "early_stopping must be False, True or 'never'; given None"),
         ({"policy": "hf", "length_penalty": -101}, "length_penalty must be from -100 to 100"),
         ({"min_length": -1}, "min_length must be at least 0"),
-        ({"min_length": None}, "min_length must be a number; given None"),
+        ({"forced_bos": -2}, "forced_bos must be at least -1; given -2"),
         ({"min_length": 11, "max_length": 10}, "min_length must be at most max_length 10; given 11"),
         ({"repetition_penalty": 0}, "repetition_penalty must be above 0"),
         ({"repetition_penalty": -1.0}, "repetition_penalty must be from 0 to 100"),
