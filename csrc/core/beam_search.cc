@@ -39,7 +39,7 @@ BeamSearch::BeamSearch(SearchOptions options)
   std::iota(rows_.begin(), rows_.end(), size_t{0});
   sentences_.reserve(rows_.size());
   for (const int32_t limit : options_.max_lengths) {
-    sentences_.push_back({Beam(options_.beam_size, options_.eos, options_.pad),
+    sentences_.push_back({Beam(options_.beam_size, options_.eos, options_.pad, options_.token_scores),
                           FinishedPool(policy_->pool_size()), limit, false});
   }
 }

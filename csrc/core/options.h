@@ -34,6 +34,8 @@ struct SearchOptions {
   /// Most generated tokens of each sentence, EOS included and the start token excluded, 1 or more; policy
   /// nemo wants them all equal. Its size is the number of sentences.
   std::vector<int32_t> max_lengths;
+  /// Keep the log-probability of each generated token.
+  bool token_scores = false;
 
   // What follows changes the scores of next tokens (see processors/); not with policy nemo.
 

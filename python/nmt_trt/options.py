@@ -30,6 +30,7 @@ class GenerationKeywords(TypedDict, total=False):
     batch_size: int | None
     batch_type: BatchType
     deterministic: bool
+    token_scores: bool
     early_stopping: EarlyStopping | None
     min_length: int | None
     repetition_penalty: float | None
@@ -62,6 +63,7 @@ class GenerationOptions(ScoreOptions):
         batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the
             length of the longest. "tokens" needs a `batch_size` and contradicts `deterministic`.
         deterministic: the same score bits whatever the batch; slower.
+        token_scores: whether each hypothesis has the log-probabilities of its tokens; on the CPU.
         early_stopping: of policy "hf": whether a sentence is done with its first `beam_size` finished hypotheses, or
             goes on while the beam's best score could still win, by its length so far (False) or by the longest one
             that is allowed ("never").
@@ -76,6 +78,7 @@ class GenerationOptions(ScoreOptions):
     batch_size: int | None = None
     batch_type: BatchType = "sentences"
     deterministic: bool = False
+    token_scores: bool = False
     early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
@@ -135,6 +138,7 @@ class GenerationOptions(ScoreOptions):
             batch_size=self.batch_size,
             batch_type=self.batch_type,
             deterministic=self.deterministic,
+            token_scores=self.token_scores,
             early_stopping=defaults["early_stopping"] if self.early_stopping is None else self.early_stopping,
             **{**scores, "min_length": min(scores["min_length"], max_length)},
         )
@@ -170,6 +174,7 @@ class ResolvedOptions(ScoreOptions):
     batch_size: int | None
     batch_type: BatchType
     deterministic: bool
+    token_scores: bool = False
     early_stopping: EarlyStopping = False
 
     def length_limit(self, source_length: int) -> int:

@@ -16,11 +16,16 @@ class Hypothesis:
         tokens: int32 [length], without start token, EOS and padding.
         score: the normalised score, the one that ranks.
         log_prob: the raw sum of the tokens' log-probabilities, EOS included.
+        token_scores: float32, with the option of this name: the log-probability of each generated token in its order.
+            Those of `tokens` come first, then that of EOS, unless the length limit came before it. Where policy "hf"
+            generates PAD, which `tokens` leaves out, that has one too. Added up in fp32 they are `log_prob`; only
+            policy "nemo" rescales that.
     """
 
     tokens: npt.NDArray[np.int32]
     score: float
     log_prob: float
+    token_scores: npt.NDArray[np.float32] | None = None
 
 
 @dataclass

@@ -35,11 +35,15 @@ def generation_json(answer: Generated) -> str:
 
 
 def _fields(hypothesis: Hypothesis) -> dict[str, Any]:
-    return {
+    """Also "token_scores", where they were asked for."""
+    fields = {
         "tokens": hypothesis.tokens.tolist(),
         "score": hypothesis.score,
         "log_prob": hypothesis.log_prob,
     }
+    if hypothesis.token_scores is not None:
+        fields["token_scores"] = hypothesis.token_scores.tolist()
+    return fields
 
 
 def _dump(value: dict[str, Any]) -> str:

@@ -56,6 +56,14 @@ class StreamFlags:
         int,
         typer.Option(help="Hypotheses returned a sentence; more than 1 needs --json.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.num_hypotheses
+    token_scores: Annotated[
+        bool,
+        typer.Option(
+            "--token-scores",
+            help="Also write the log-probability of each token; needs --json, on the CPU only.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.token_scores
     timings: Annotated[bool, typer.Option("--timings", help="Print the time of each stage to stderr at the end.")] = (
         False
     )

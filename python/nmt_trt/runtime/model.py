@@ -185,7 +185,8 @@ class Model:
         except SourceError as error:
             raise SourceError(filled[error.index], error.problem, name="texts") from error
         started = time.perf_counter()
-        nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0)
+        no_scores = np.empty(0, dtype=np.float32) if resolved.token_scores else None
+        nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0, no_scores)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
         for index, hypotheses in zip(filled, result.hypotheses, strict=True):
             answers[index] = [(pipeline.decode(h.tokens), h) for h in hypotheses]

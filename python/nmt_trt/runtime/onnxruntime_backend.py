@@ -67,7 +67,7 @@ class OnnxRuntimeBackend:
         encoded = time.perf_counter()
         cross = dict(zip(self._encoder_outputs, outputs, strict=True))
         search = self._decode(cross, ids.shape[1], lengths, options)
-        hypotheses = [[Hypothesis(h.tokens, h.score, h.log_prob) for h in sentence] for sentence in search.results()]
+        hypotheses = [[_hypothesis(found, options) for found in sentence] for sentence in search.results()]
         timings.encoder += encoded - started
         timings.generator += time.perf_counter() - encoded
         return hypotheses
@@ -89,6 +89,7 @@ class OnnxRuntimeBackend:
             bos=tokens.start,
             vocab_size=stack.vocab_size,
             max_lengths=limits,
+            token_scores=options.token_scores,
             early_stopping=options.early_stopping,
             **options.score_keywords(),
         )
@@ -111,6 +112,11 @@ class OnnxRuntimeBackend:
             search.write_self_bias(state.self_bias, prefix_slots)
             search.advance(state.step(search.tokens(), search.steps, write_index))
         return search
+
+
+def _hypothesis(found: _core.Hypothesis, options: ResolvedOptions) -> Hypothesis:
+    scores = found.token_scores if options.token_scores else None
+    return Hypothesis(found.tokens, found.score, found.log_prob, scores)
 
 
 def _session(path: Path, threads: int | None) -> ort.InferenceSession:

@@ -181,6 +181,7 @@ class TensorRTBackend:
 
 def _check_options(options: ResolvedOptions) -> None:
     missing = ["policy 'hf'"] if options.policy == "hf" else options.changed_scores()
+    missing += ["token_scores"] if options.token_scores else []
     if missing:
         verb = "runs" if len(missing) == 1 else "run"
         raise UsageError(f"{', '.join(missing)} {verb} on the CPU so far: backend='onnxruntime'")

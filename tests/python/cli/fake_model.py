@@ -63,8 +63,11 @@ class FakeModel(Model):
         if [] in rows:
             raise SourceError(rows.index([]), "is empty")
         self._check(rows)
-        count = make_options(**options).num_hypotheses
-        answers = [[_hypothesis([*row[::-1], *[7] * n]) for n in range(count)] for row in rows]
+        asked = make_options(**options)
+        answers = [
+            [_hypothesis([*row[::-1], *[7] * n], scored=asked.token_scores) for n in range(asked.num_hypotheses)]
+            for row in rows
+        ]
         return GenerationResult(answers, Timings(encoder=2, generator=3))
 
     def _check(self, inputs: Sequence[Sequence[object]]) -> None:
@@ -74,5 +77,6 @@ class FakeModel(Model):
         self.asked.append(list(inputs))
 
 
-def _hypothesis(tokens: list[int]) -> Hypothesis:
-    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5)
+def _hypothesis(tokens: list[int], *, scored: bool = False) -> Hypothesis:
+    scores = np.array([-1.0, -0.5], dtype=np.float32) if scored else None
+    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5, scores)

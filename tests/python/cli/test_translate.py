@@ -64,6 +64,7 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "max_length": 20,
         "max_length_delta": 6,
         "num_hypotheses": 2,
+        "token_scores": True,
         "policy": "gnmt",
         "batch_size": 5,
         "batch_type": "sentences",
@@ -75,10 +76,17 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "forced_eos": 3,
     }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
-    arguments += ["--deterministic", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
+    arguments += ["--deterministic", "--token-scores", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
     assert run("translate", "--json", *arguments, stdin=b"a\n").exit_code == 0
     lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9]}
     assert fake.options == {**given, **lists, "early_stopping": None}
+
+
+def test_token_scores_need_json(run: Run, fake: FakeModel) -> None:
+    result = run("generate", "--token-scores", stdin=b"5 6\n")
+    assert (result.exit_code, result.stderr) == (2, "error: --token-scores needs --json, which has room for them\n")
+    answer = json.loads(run("generate", "--token-scores", "--json", stdin=b"[5, 6]\n").stdout)
+    assert answer["hypotheses"] == [{"tokens": [6, 5], "score": -0.5, "log_prob": -1.5, "token_scores": [-1.0, -0.5]}]
 
 
 @pytest.mark.parametrize(("given", "value"), [("true", True), ("false", False), ("never", "never")])

@@ -39,6 +39,12 @@ def test_lists_of_tokens_become_tuples() -> None:
     assert hash(options) == hash(make_options(bad_words=[[4, 5], [6]], suppress_tokens=[7, 8]))
 
 
+def test_token_scores_are_of_every_policy() -> None:
+    for policy in ("gnmt", "nemo", "hf"):
+        options: Any = {"policy": policy, "token_scores": True}
+        assert make_options(**options).resolve(random_config(0)).token_scores
+
+
 @pytest.mark.parametrize("value", [False, True, "never"])
 def test_early_stopping(value: Any) -> None:
     assert make_options(policy="hf", early_stopping=value).resolve(random_config(0)).early_stopping == value
