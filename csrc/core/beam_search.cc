@@ -39,7 +39,8 @@ BeamSearch::BeamSearch(SearchOptions options)
   std::iota(rows_.begin(), rows_.end(), size_t{0});
   sentences_.reserve(rows_.size());
   for (const int32_t limit : options_.max_lengths) {
-    sentences_.push_back({Beam(options_.beam_size, options_.eos, options_.pad, options_.token_scores),
+    sentences_.push_back({sentences_.size(),
+                          Beam(options_.beam_size, options_.eos, options_.pad, options_.token_scores),
                           FinishedPool(policy_->pool_size()), limit, false});
   }
 }
@@ -94,6 +95,10 @@ void BeamSearch::expand_rows(const float* logits) {
 }
 
 void BeamSearch::expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top) {
+  if (const int32_t token = prefix_token(sentence); token != kNoToken) {
+    top_log_probs_.only(logits, token, top);
+    return;
+  }
   if (processors_.empty()) {
     top_log_probs_(logits, top);
     return;
@@ -101,6 +106,12 @@ void BeamSearch::expand(const Sentence& sentence, int32_t k, const float* logits
   const double normaliser = top_log_probs_.normaliser(logits);
   const ScoreEdits& edits = processors_(logits, normaliser, sentence.beam, k, sentence.max_length);
   top_log_probs_(logits, normaliser, edits, top);
+}
+
+int32_t BeamSearch::prefix_token(const Sentence& sentence) const {
+  if (options_.target_prefix.empty()) return kNoToken;
+  const auto& prefix = options_.target_prefix[sentence.index];
+  return size(steps_) < prefix.size() ? prefix[size(steps_)] : kNoToken;
 }
 
 void BeamSearch::extend(Sentence& sentence) {

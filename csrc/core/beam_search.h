@@ -66,6 +66,7 @@ class BeamSearch {
   void require_started(const char* call) const;
   void expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top);
   void expand_rows(const float* logits);
+  int32_t prefix_token(const Sentence& sentence) const;
   void extend(Sentence& sentence);
   void update_finished();
   void check_prefix(int32_t slots, int32_t prefix_slots, const int32_t* prefix_lengths) const;

@@ -99,6 +99,33 @@ void check_suppressed(const SearchOptions& options) {
   }
 }
 
+void check_prefix_token(const std::string& name, int32_t token, bool last, const SearchOptions& options) {
+  check_range("a token of " + name, token, 0, options.vocab_size - 1);
+  if (token == options.pad) throw UsageError("a token of " + name, "another than pad", std::to_string(token));
+  if (token == options.eos && !last) throw UsageError("eos in " + name, "its last token", "one before");
+}
+
+void check_target_prefix(const SearchOptions& options) {
+  const auto& prefixes = options.target_prefix;
+  if (!prefixes.empty() && prefixes.size() != options.max_lengths.size()) {
+    throw UsageError("target_prefix", "one for each of " + std::to_string(options.max_lengths.size()),
+                     std::to_string(prefixes.size()));
+  }
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    const auto& prefix = prefixes[i];
+    const std::string name = "target_prefix[" + std::to_string(i) + "]";
+    if (prefix.size() > static_cast<size_t>(options.max_lengths[i])) {
+      throw UsageError(
+          name,
+          "at most max_lengths[" + std::to_string(i) + "] tokens, " + std::to_string(options.max_lengths[i]),
+          std::to_string(prefix.size()));
+    }
+    for (size_t step = 0; step < prefix.size(); ++step) {
+      check_prefix_token(name, prefix[step], step + 1 == prefix.size(), options);
+    }
+  }
+}
+
 void check_processors(const SearchOptions& options) {
   if (options.min_length < 0) throw UsageError("min_length", "0 or more", std::to_string(options.min_length));
   if (options.no_repeat_ngram < 0) {
@@ -123,6 +150,7 @@ void check_policy_has(const SearchOptions& options) {
          "hf");
   if (options.policy != PolicyKind::kNemo) return;
   const std::string policies = "gnmt or hf";
+  refuse(!options.target_prefix.empty(), "target_prefix", policies);
   refuse(options.min_length != 0, "min_length", policies);
   refuse(options.repetition_penalty != 1.0F, "repetition_penalty", policies);
   refuse(options.no_repeat_ngram != 0, "no_repeat_ngram", policies);
@@ -149,6 +177,7 @@ void validate(const SearchOptions& options) {
   } else {
     check_length_penalty(options);
   }
+  check_target_prefix(options);
   check_processors(options);
   check_policy_has(options);
 }

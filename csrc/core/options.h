@@ -34,6 +34,10 @@ struct SearchOptions {
   /// Most generated tokens of each sentence, EOS included and the start token excluded, 1 or more; policy
   /// nemo wants them all equal. Its size is the number of sentences.
   std::vector<int32_t> max_lengths;
+  /// The first generated tokens of each sentence, in place of whatever else would be generated, with the
+  /// log-probabilities that the model gives them: none of them PAD, EOS only as the last, no more than its
+  /// max_length. Empty for no prefixes; otherwise its size is the number of sentences. Not with policy nemo.
+  std::vector<std::vector<int32_t>> target_prefix;
   /// Keep the log-probability of each generated token.
   bool token_scores = false;
 

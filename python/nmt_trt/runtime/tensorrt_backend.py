@@ -105,12 +105,22 @@ class TensorRTBackend:
             return batches_by_bucket(lengths, self._generator.source_bucket, limits)
         return batches_by_length(lengths, options, limits)
 
-    def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
+    def search(
+        self,
+        rows: Sequence[Row],
+        options: ResolvedOptions,
+        timings: Timings,
+        *,
+        target_prefix: Sequence[Row] | None = None,
+    ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
         Raises:
+            UsageError: there are prefixes, which only the CPU takes.
             BackendError: EngineError, EngineBuildError, CudaError or OutOfMemoryError; the next batch may succeed.
         """
+        if target_prefix is not None:
+            raise UsageError("target_prefix runs on the CPU so far: backend='onnxruntime'")
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
         found, encoder_seconds, generator_seconds = self._generator.generate(
             ids,

@@ -46,7 +46,12 @@ class FakeModel(Model):
         return "fake backend (for tests)"
 
     def translate_hypotheses(
-        self, texts: Sequence[str], *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+        self,
+        texts: Sequence[str],
+        *,
+        target_prefix: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
         self._check(texts)
         self.options = options
@@ -57,7 +62,12 @@ class FakeModel(Model):
         return answers, Timings(preprocess=1, encoder=2, generator=3, postprocess=4)
 
     def generate(
-        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+        self,
+        src_ids: SourceIds,
+        *,
+        target_prefix: SourceIds | None = None,
+        progress: Progress | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> GenerationResult:
         rows = [list(map(int, row)) for row in src_ids]
         if [] in rows:

@@ -284,3 +284,11 @@ def test_what_only_the_cpu_has_is_refused(open_it: Open, directory: Path, option
     with pytest.raises(UsageError, match=message):
         backend.warmup(1, 3, resolved(directory, **options))
     assert generator.calls == generator.warmups == []
+
+
+def test_target_prefixes_are_of_the_cpu(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    row = np.array([BOS, 5, EOS], np.int32)
+    with pytest.raises(UsageError, match="target_prefix runs on the CPU so far: backend='onnxruntime'"):
+        backend.search([row], resolved(directory), Timings(), target_prefix=[row[:1]])
+    assert generator.calls == []
