@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, Unpack, get_args
@@ -16,6 +17,7 @@ EarlyStopping = Literal["never"] | bool
 BatchType = Literal["sentences", "tokens"]
 MAX_BEAM_SIZE = 32
 MAX_LENGTH_PENALTY = 100
+MAX_LENGTH_FACTOR = 100
 
 
 class GenerationKeywords(TypedDict, total=False):
@@ -24,6 +26,7 @@ class GenerationKeywords(TypedDict, total=False):
     beam_size: int | None
     length_penalty: float | None
     max_length: int | None
+    max_length_factor: float | None
     max_length_delta: int | None
     num_hypotheses: int
     policy: Policy
@@ -52,8 +55,10 @@ class GenerationOptions(ScoreOptions):
             policy "hf" of sum / len^alpha, and negative to favour short ones.
         max_length: most generated tokens a sentence, EOS included and the start token excluded; capped by the
             decoder's positions, which is also the default where nothing was published.
-        max_length_delta: most generated tokens beyond the source's length (special tokens included); negative for
-            no such limit.
+        max_length_factor, max_length_delta: a limit by the source's length (special tokens included), factor * length
+            + delta generated tokens, rounded down, 1 at least. The factor is 0 to 100, and 1 unless given. A negative
+            delta stands for no such limit, and contradicts a factor; where it is the model's own, a factor alone makes
+            it 0.
         num_hypotheses: hypotheses returned a sentence, at most `beam_size`.
         policy: "gnmt", whose result never depends on the rest of the batch, or "nemo", NeMo's search token for token.
             NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU. "hf":
@@ -72,6 +77,7 @@ class GenerationOptions(ScoreOptions):
     beam_size: int | None = None
     length_penalty: float | None = None
     max_length: int | None = None
+    max_length_factor: float | None = None
     max_length_delta: int | None = None
     num_hypotheses: int = 1
     policy: Policy = "gnmt"
@@ -87,6 +93,10 @@ class GenerationOptions(ScoreOptions):
         lowest = -MAX_LENGTH_PENALTY if self.policy == "hf" else 0
         check_range("length_penalty", self.length_penalty, lowest, MAX_LENGTH_PENALTY, whole=False)
         check_range("max_length", self.max_length, 1, None)
+        check_range("max_length_factor", self.max_length_factor, 0, MAX_LENGTH_FACTOR, whole=False)
+        check_range("max_length_delta", self.max_length_delta, None, None)
+        if self.max_length_factor is not None and self.max_length_delta is not None and self.max_length_delta < 0:
+            raise UsageError(f"max_length_factor needs a max_length_delta of 0 or more; given {self.max_length_delta}")
         check_range("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
         check_range("batch_size", self.batch_size, 1, None)
         self._check_batch_type()
@@ -132,7 +142,8 @@ class GenerationOptions(ScoreOptions):
             beam_size=beam_size,
             length_penalty=defaults["length_penalty"] if self.length_penalty is None else self.length_penalty,
             max_length=max_length,
-            max_length_delta=defaults["max_length_delta"] if self.max_length_delta is None else self.max_length_delta,
+            max_length_factor=1.0 if self.max_length_factor is None else self.max_length_factor,
+            max_length_delta=self._length_delta(defaults["max_length_delta"]),
             num_hypotheses=self.num_hypotheses,
             policy=self.policy,
             batch_size=self.batch_size,
@@ -144,6 +155,11 @@ class GenerationOptions(ScoreOptions):
         )
         resolved.check_vocabulary(config.decoder.vocab_size)
         return resolved
+
+    def _length_delta(self, default: int) -> int:
+        if self.max_length_delta is not None:
+            return self.max_length_delta
+        return default if self.max_length_factor is None else max(default, 0)
 
     def _defaults(self, config: TransformerConfig) -> dict[str, Any]:
         """The model's values of the options that may be left open."""
@@ -176,12 +192,14 @@ class ResolvedOptions(ScoreOptions):
     deterministic: bool
     token_scores: bool = False
     early_stopping: EarlyStopping = False
+    max_length_factor: float = 1.0
 
     def length_limit(self, source_length: int) -> int:
         """Most tokens, EOS included, to generate for a source of `source_length` ids."""
         if self.max_length_delta < 0:
             return self.max_length
-        return min(self.max_length, source_length + self.max_length_delta)
+        limit = math.floor(self.max_length_factor * source_length) + self.max_length_delta
+        return min(self.max_length, max(limit, 1))
 
 
 def make_options(**given: Unpack[GenerationKeywords]) -> GenerationOptions:

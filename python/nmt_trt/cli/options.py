@@ -97,6 +97,14 @@ class BeamFlags:
             rich_help_panel=_SEARCH,
         ),
     ] = None
+    max_length_factor: Annotated[
+        float | None,
+        typer.Option(
+            help="With --max-length-delta: what the source's number of tokens is multiplied with for that limit.",
+            show_default="1",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
     max_length_delta: Annotated[
         int | None,
         typer.Option(

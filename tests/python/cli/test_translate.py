@@ -62,6 +62,7 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "beam_size": 3,
         "length_penalty": 0.7,
         "max_length": 20,
+        "max_length_factor": 1.5,
         "max_length_delta": 6,
         "num_hypotheses": 2,
         "token_scores": True,

@@ -202,6 +202,13 @@ def test_a_source_longer_than_the_engines_take(open_it: Open, directory: Path) -
     assert generator.calls == []
 
 
+def test_limits_by_the_source_reach_the_generator(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 5, 6, 7, EOS], np.int32)]
+    backend.search(rows, resolved(directory, max_length_factor=1.5, max_length_delta=1), Timings())
+    np.testing.assert_array_equal(generator.calls[0]["max_lengths"], [5, 8])
+
+
 @pytest.mark.parametrize("error", [EngineError("a"), CudaError("b"), OutOfMemoryError("c")])
 def test_after_an_error_the_next_request_is_served(open_it: Open, directory: Path, error: Exception) -> None:
     backend, generator = open_it()
