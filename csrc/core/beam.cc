@@ -62,10 +62,15 @@ std::vector<Hypothesis> Beam::best(int32_t count) const {
   std::vector<Hypothesis> found;
   for (const int32_t k : order) {
     if (static_cast<int32_t>(found.size()) == count || (slot(k).dead() && !found.empty())) break;
-    found.push_back({{}, slot(k).score(), slot(k).sum, {}});
-    words(k, pad_, found.back().tokens);
-    append_scores(k, found.back().token_scores);
+    found.push_back(hypothesis(k));
   }
+  return found;
+}
+
+Hypothesis Beam::hypothesis(int32_t k) const {
+  Hypothesis found{{}, slot(k).score(), slot(k).sum, {}};
+  words(k, pad_, found.tokens);
+  append_scores(k, found.token_scores);
   return found;
 }
 

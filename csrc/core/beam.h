@@ -59,6 +59,8 @@ class Beam {
   /// At most `count` hypotheses, best first, equal scores in the order of their slots; dead slots are left
   /// out, but one is returned when there is nothing else.
   std::vector<Hypothesis> best(int32_t count) const;
+  /// Hypothesis k as it is.
+  Hypothesis hypothesis(int32_t k) const;
   /// Generated tokens of hypothesis k continued with `next`, EOS and PAD left out; words: written.
   void words(int32_t k, int32_t next, std::vector<int32_t>& words) const;
   /// Appends all generated tokens of hypothesis k, EOS and PAD included.

@@ -84,8 +84,9 @@ void check_bad_words(const SearchOptions& options) {
 void check_forced(const std::string& name, int32_t token, const SearchOptions& options) {
   if (token == kNoToken) return;
   check_range(name, token, 0, options.vocab_size - 1);
-  if (options.policy == PolicyKind::kGnmt && token == options.pad) {
-    throw UsageError(name, "another token than pad, which policy gnmt never generates",
+  const bool has_pad = options.policy != PolicyKind::kGnmt && options.policy != PolicyKind::kSample;
+  if (!has_pad && token == options.pad) {
+    throw UsageError(name, "another token than pad, which policies gnmt and sample never generate",
                      std::to_string(token));
   }
 }
@@ -126,6 +127,24 @@ void check_target_prefix(const SearchOptions& options) {
   }
 }
 
+void check_sampling(const SearchOptions& options) {
+  const float temperature = options.sampling_temperature;
+  if (!std::isfinite(temperature) || temperature <= 0) {
+    throw UsageError("sampling_temperature", "a finite number above 0", std::to_string(temperature));
+  }
+  if (options.sampling_topk < 0) {
+    throw UsageError("sampling_topk", "0 or more", std::to_string(options.sampling_topk));
+  }
+  if (!(options.sampling_topp > 0 && options.sampling_topp <= 1)) {
+    throw UsageError("sampling_topp", "above 0, at most 1", std::to_string(options.sampling_topp));
+  }
+  const auto& numbers = options.sentence_numbers;
+  if (!numbers.empty() && numbers.size() != options.max_lengths.size()) {
+    throw UsageError("sentence_numbers", "one for each of " + std::to_string(options.max_lengths.size()),
+                     std::to_string(numbers.size()));
+  }
+}
+
 void check_processors(const SearchOptions& options) {
   if (options.min_length < 0) throw UsageError("min_length", "0 or more", std::to_string(options.min_length));
   if (options.no_repeat_ngram < 0) {
@@ -148,8 +167,14 @@ void refuse(bool given, const std::string& name, const std::string& policies) {
 void check_policy_has(const SearchOptions& options) {
   refuse(options.policy != PolicyKind::kHf && options.early_stopping != EarlyStopping::kNo, "early_stopping",
          "hf");
+  if (options.policy != PolicyKind::kSample) {
+    refuse(options.sampling_temperature != 1.0F, "sampling_temperature", "sample");
+    refuse(options.sampling_topk != 0, "sampling_topk", "sample");
+    refuse(options.sampling_topp != 1.0F, "sampling_topp", "sample");
+    refuse(options.seed != 0, "seed", "sample");
+  }
   if (options.policy != PolicyKind::kNemo) return;
-  const std::string policies = "gnmt or hf";
+  const std::string policies = "gnmt, hf or sample";
   refuse(!options.target_prefix.empty(), "target_prefix", policies);
   refuse(options.min_length != 0, "min_length", policies);
   refuse(options.repetition_penalty != 1.0F, "repetition_penalty", policies);
@@ -179,6 +204,7 @@ void validate(const SearchOptions& options) {
   }
   check_target_prefix(options);
   check_processors(options);
+  check_sampling(options);
   check_policy_has(options);
 }
 

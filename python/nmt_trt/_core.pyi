@@ -27,7 +27,7 @@ class BeamSearch(metaclass=_BoundType):
     def __init__(
         self,
         *,
-        policy: Literal["gnmt", "nemo", "hf"],
+        policy: Literal["gnmt", "nemo", "hf", "sample"],
         beam_size: int,
         num_hypotheses: int,
         length_penalty: float,
@@ -46,6 +46,11 @@ class BeamSearch(metaclass=_BoundType):
         suppress_tokens: Sequence[int] = (),
         token_scores: bool = False,
         target_prefix: Sequence[Sequence[int]] = (),
+        sampling_temperature: float = 1.0,
+        sampling_topk: int = 0,
+        sampling_topp: float = 1.0,
+        seed: int = 0,
+        sentence_numbers: Sequence[int] = (),
     ) -> None: ...
     def start(self, logits: NDArray[np.float32]) -> None: ...
     def advance(self, logits: NDArray[np.float32]) -> None: ...
@@ -104,7 +109,7 @@ class Generator(metaclass=_BoundType):
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
         *,
-        policy: Literal["gnmt", "nemo", "hf"],
+        policy: Literal["gnmt", "nemo", "hf", "sample"],
         beam_size: int,
         num_hypotheses: int,
         length_penalty: float,
@@ -118,7 +123,7 @@ class Generator(metaclass=_BoundType):
         source: int,
         beam_size: int,
         steps: int,
-        policy: Literal["gnmt", "nemo", "hf"],
+        policy: Literal["gnmt", "nemo", "hf", "sample"],
         deterministic: bool,
     ) -> None: ...
     def max_batch(self, beam_size: int) -> int: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, Unpack, get_args
 
@@ -12,12 +12,17 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.option_checks import check_range
 from nmt_trt.score_options import LEFT_ALONE, ScoreOptions
 
-Policy = Literal["gnmt", "nemo", "hf"]
+Policy = Literal["gnmt", "nemo", "hf", "sample"]
 EarlyStopping = Literal["never"] | bool
 BatchType = Literal["sentences", "tokens"]
 MAX_BEAM_SIZE = 32
 MAX_LENGTH_PENALTY = 100
 MAX_LENGTH_FACTOR = 100
+MAX_TEMPERATURE = 100
+MAX_TOPK = 2**31 - 1
+MAX_SEED = 2**64 - 1
+SAMPLING: Mapping[str, float] = {"sampling_temperature": 1.0, "sampling_topk": 0, "sampling_topp": 1.0, "seed": 0}
+"""The options of policy sample, and what they are when they are not given."""
 
 
 class GenerationKeywords(TypedDict, total=False):
@@ -34,6 +39,10 @@ class GenerationKeywords(TypedDict, total=False):
     batch_type: BatchType
     deterministic: bool
     token_scores: bool
+    sampling_temperature: float
+    sampling_topk: int
+    sampling_topp: float
+    seed: int
     early_stopping: EarlyStopping | None
     min_length: int | None
     repetition_penalty: float | None
@@ -62,13 +71,21 @@ class GenerationOptions(ScoreOptions):
         num_hypotheses: hypotheses returned a sentence, at most `beam_size`.
         policy: "gnmt", whose result never depends on the rest of the batch, or "nemo", NeMo's search token for token.
             NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU. "hf":
-            that of transformers' generate(), token for token (docs/policy-hf.md), on the CPU.
+            that of transformers' generate(), token for token (docs/policy-hf.md), on the CPU. "sample" is no search:
+            `num_hypotheses` translations are drawn at random, each by itself, and returned in the order of their
+            draws (docs/generation.md), on the CPU.
         batch_size: what is searched together, at most, counted as `batch_type` says; 32 sentences on the CPU by
             default, and on the GPU as many as the engines take, which is also the most that they can.
         batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the
             length of the longest. "tokens" needs a `batch_size` and contradicts `deterministic`.
         deterministic: the same score bits whatever the batch; slower.
         token_scores: whether each hypothesis has the log-probabilities of its tokens; on the CPU.
+        sampling_temperature: of policy "sample": what scores are divided by, above 0, at most 100.
+        sampling_topk: of policy "sample": only so many of the likeliest tokens may be drawn; 0 for all.
+        sampling_topp: of policy "sample": of those only the likeliest, whose probabilities add up to this; above 0, at
+            most 1.
+        seed: of policy "sample": 0 to 2^64 - 1. A translation depends on it, on the number of its sentence, on its own
+            number and on the model's scores, and on nothing else.
         early_stopping: of policy "hf": whether a sentence is done with its first `beam_size` finished hypotheses, or
             goes on while the beam's best score could still win, by its length so far (False) or by the longest one
             that is allowed ("never").
@@ -85,6 +102,10 @@ class GenerationOptions(ScoreOptions):
     batch_type: BatchType = "sentences"
     deterministic: bool = False
     token_scores: bool = False
+    sampling_temperature: float = 1.0
+    sampling_topk: int = 0
+    sampling_topp: float = 1.0
+    seed: int = 0
     early_stopping: EarlyStopping | None = None
 
     def __post_init__(self) -> None:
@@ -104,7 +125,24 @@ class GenerationOptions(ScoreOptions):
             raise UsageError(f"policy must be one of {', '.join(get_args(Policy))}; given {self.policy!r}")
         if self.deterministic and self.policy == "nemo":
             raise UsageError("deterministic=True contradicts policy='nemo', whose results depend on the batch")
+        self._check_sampling()
         self._check_policy_has()
+
+    def _check_sampling(self) -> None:
+        check_range("sampling_temperature", self.sampling_temperature, 0, MAX_TEMPERATURE, whole=False)
+        check_range("sampling_topk", self.sampling_topk, 0, MAX_TOPK)
+        check_range("sampling_topp", self.sampling_topp, 0, 1, whole=False)
+        check_range("seed", self.seed, 0, MAX_SEED)
+        for name, default in SAMPLING.items():
+            value = getattr(self, name)
+            if value is None:
+                raise UsageError(f"{name} must be a number; given None")
+            if name in ("sampling_temperature", "sampling_topp") and value == 0:
+                raise UsageError(f"{name} must be above 0; given 0")
+            if value != default and self.policy != "sample":
+                raise UsageError(f"{name} is of policy 'sample'; given policy {self.policy!r}")
+        if self.policy == "sample" and self.beam_size not in (None, 1):
+            raise UsageError(f"policy 'sample' has no beam: beam_size must be 1 or open; given {self.beam_size}")
 
     def _check_policy_has(self) -> None:
         if not (self.early_stopping is None or isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
@@ -112,7 +150,7 @@ class GenerationOptions(ScoreOptions):
         if self.early_stopping and self.policy != "hf":
             raise UsageError(f"early_stopping is of policy 'hf'; given policy {self.policy!r}")
         if self.policy == "nemo" and (changed := self.changed_scores()):
-            raise UsageError(f"{', '.join(changed)}: of the policies 'gnmt' and 'hf'; given policy 'nemo'")
+            raise UsageError(f"{', '.join(changed)}: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
 
     def _check_batch_type(self) -> None:
         if self.batch_type not in get_args(BatchType):
@@ -130,7 +168,9 @@ class GenerationOptions(ScoreOptions):
                 outside the target vocabulary.
         """
         defaults = self._defaults(config)
-        beam_size = self.beam_size if self.beam_size is not None else defaults["beam_size"]
+        beam_size = defaults["beam_size"] if self.beam_size is None else self.beam_size
+        if self.policy == "sample":
+            beam_size = self.num_hypotheses
         if self.num_hypotheses > beam_size:
             raise UsageError(f"num_hypotheses must be at most beam_size {beam_size}; given {self.num_hypotheses}")
         limit = config.decoder.max_positions
@@ -150,6 +190,10 @@ class GenerationOptions(ScoreOptions):
             batch_type=self.batch_type,
             deterministic=self.deterministic,
             token_scores=self.token_scores,
+            sampling_temperature=self.sampling_temperature,
+            sampling_topk=self.sampling_topk,
+            sampling_topp=self.sampling_topp,
+            seed=self.seed,
             early_stopping=defaults["early_stopping"] if self.early_stopping is None else self.early_stopping,
             **{**scores, "min_length": min(scores["min_length"], max_length)},
         )
@@ -193,6 +237,10 @@ class ResolvedOptions(ScoreOptions):
     token_scores: bool = False
     early_stopping: EarlyStopping = False
     max_length_factor: float = 1.0
+    sampling_temperature: float = 1.0
+    sampling_topk: int = 0
+    sampling_topp: float = 1.0
+    seed: int = 0
 
     def length_limit(self, source_length: int) -> int:
         """Most tokens, EOS included, to generate for a source of `source_length` ids."""

@@ -25,11 +25,13 @@ LEFT_ALONE: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """Options of the policies gnmt and hf on the CPU; each costs nothing when it is left alone. `None` takes the
-    default of the model: with policy hf what the checkpoint was published with, otherwise nothing.
+    """Options of the policies gnmt, hf and sample on the CPU; each costs nothing when it is left alone.
+
+    `None` takes the default of the model: with policy hf what the checkpoint was published with, otherwise nothing.
 
     They work as transformers' logits processors do, whose names docs/policy-hf.md gives: on log-probabilities, which
-    are not normalised again, and with policy hf and a `beam_size` of 1 on logits. The start token counts as seen.
+    are not normalised again, and with policy sample, or hf and a `beam_size` of 1, on logits. The start token counts
+    as seen.
 
     Attributes:
         min_length: fewest generated tokens before EOS, 0 or more.

@@ -117,7 +117,7 @@ class BeamFlags:
         Policy,
         typer.Option(
             help="gnmt: a sentence's result never depends on its batch. nemo, hf: the search of NeMo, of Hugging "
-            "Face transformers, token for token; hf on the CPU only.",
+            "Face transformers, token for token. sample: drawn at random. hf and sample on the CPU only.",
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy
@@ -139,6 +139,27 @@ class BeamFlags:
         bool,
         typer.Option(help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.deterministic
+    sampling_temperature: Annotated[
+        float,
+        typer.Option(help="Of policy sample: what scores are divided by.", rich_help_panel=_SEARCH),
+    ] = GenerationOptions.sampling_temperature
+    sampling_topk: Annotated[
+        int,
+        typer.Option(
+            help="Of policy sample: draw only from so many likeliest tokens; 0: all.", rich_help_panel=_SEARCH
+        ),
+    ] = GenerationOptions.sampling_topk
+    sampling_topp: Annotated[
+        float,
+        typer.Option(
+            help="Of policy sample: draw only from the likeliest tokens, whose probabilities add up to this.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.sampling_topp
+    seed: Annotated[
+        int,
+        typer.Option(help="Of policy sample: other numbers give other draws.", rich_help_panel=_SEARCH),
+    ] = GenerationOptions.seed
     early_stopping: Annotated[
         Literal["false", "true", "never"] | None,
         typer.Option(

@@ -44,10 +44,11 @@ class Backend(Protocol):
         timings: Timings,
         *,
         target_prefix: Sequence[Row] | None = None,
+        sentence_numbers: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
-        `target_prefix`, if any, has the first tokens of each sentence.
+        `target_prefix`, if any, has the first tokens of each sentence; by `sentence_numbers` policy sample draws.
 
         Raises:
             UsageError: there are prefixes, which this backend does not take.

@@ -134,6 +134,7 @@ class Model:
         src_ids: SourceIds,
         *,
         target_prefix: SourceIds | None = None,
+        first_number: int = 0,
         progress: Progress | None = None,
         **options: Unpack[GenerationKeywords],
     ) -> GenerationResult:
@@ -147,6 +148,8 @@ class Model:
                 do: towards lengths, and with the model's log-probabilities towards scores. Options that change scores
                 begin to work behind them. EOS as last token makes it the whole translation. Not with policy "nemo",
                 on the CPU.
+            first_number: number of the first sentence, which the draws of policy "sample" depend on; the others have
+                the numbers behind it.
             progress: told how many sentences were finished, after each batch.
             **options: see GenerationOptions.
 
@@ -157,7 +160,7 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         rows = source_rows(src_ids, self.config)
         prefixes = None if target_prefix is None else target_rows("target_prefix", target_prefix, self.config)
-        return self._generate(rows, resolved, progress, prefixes)
+        return self._generate(rows, resolved, progress, prefixes, range(first_number, first_number + len(rows)))
 
     @overload  # a str is a sequence of str too: the first signature wins
     def translate(  # type: ignore[overload-overlap]
@@ -195,10 +198,13 @@ class Model:
         texts: Sequence[str],
         *,
         target_prefix: Sequence[str] | None = None,
+        first_number: int = 0,
         progress: Progress | None = None,
         **options: Unpack[GenerationKeywords],
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
         """Translate texts to their hypotheses, best first, each with its text; and the time of each stage.
+
+        `target_prefix` is as for `translate`, `first_number` as for `generate`.
 
         Raises:
             UsageError: as `translate`.
@@ -211,7 +217,8 @@ class Model:
             rows = source_rows([pipeline.encode(texts[index]) for index in filled], self.config)
             prefixes = self._encoded_prefixes(target_prefix, texts, filled)
             preprocess = time.perf_counter() - started
-            result = self._generate(rows, resolved, progress, prefixes)
+            numbers = [first_number + index for index in filled]
+            result = self._generate(rows, resolved, progress, prefixes, numbers)
         except SourceError as error:
             raise SourceError(filled[error.index], error.problem, name="texts") from error
         started = time.perf_counter()
@@ -325,7 +332,12 @@ class Model:
         return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], self.config)
 
     def _generate(
-        self, rows: list[Row], options: ResolvedOptions, progress: Progress | None, prefixes: list[Row] | None
+        self,
+        rows: list[Row],
+        options: ResolvedOptions,
+        progress: Progress | None,
+        prefixes: list[Row] | None,
+        numbers: Sequence[int],
     ) -> GenerationResult:
         if prefixes is not None:
             _check_prefixes(prefixes, rows, options)
@@ -334,7 +346,13 @@ class Model:
         with self._lock:
             for batch in self._backend.plan_batches([row.size for row in rows], options):
                 forced = None if prefixes is None else [prefixes[index] for index in batch]
-                found = self._backend.search([rows[index] for index in batch], options, timings, target_prefix=forced)
+                found = self._backend.search(
+                    [rows[index] for index in batch],
+                    options,
+                    timings,
+                    target_prefix=forced,
+                    sentence_numbers=[numbers[index] for index in batch],
+                )
                 for index, sentence in zip(batch, found, strict=True):
                     hypotheses[index] = sentence
                 if progress is not None:
@@ -344,7 +362,7 @@ class Model:
 
 def _check_prefixes(prefixes: Sequence[Row], rows: Sequence[Row], options: ResolvedOptions) -> None:
     if options.policy == "nemo":
-        raise UsageError("target_prefix: of the policies 'gnmt' and 'hf'; given policy 'nemo'")
+        raise UsageError("target_prefix: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
     check_count("target_prefix", len(prefixes), len(rows))
     for index, (prefix, row) in enumerate(zip(prefixes, rows, strict=True)):
         if prefix.size > (limit := options.length_limit(row.size)):

@@ -58,24 +58,30 @@ class OnnxRuntimeBackend:
         timings: Timings,
         *,
         target_prefix: Sequence[Row] | None = None,
+        sentence_numbers: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`."""
         try:
-            return self._search(rows, options, timings, target_prefix or ())
+            return self._search(rows, options, timings, target_prefix or (), sentence_numbers or ())
         except Error:
             raise
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise BackendError(f"ONNX Runtime failed on a batch of {len(rows)} sentences: {error}") from error
 
     def _search(
-        self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings, prefixes: Sequence[Row]
+        self,
+        rows: Sequence[Row],
+        options: ResolvedOptions,
+        timings: Timings,
+        prefixes: Sequence[Row],
+        numbers: Sequence[int],
     ) -> list[list[Hypothesis]]:
         started = time.perf_counter()
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
         outputs = self._encoder.run(self._encoder_outputs, {"input_ids": ids, "input_length": lengths})
         encoded = time.perf_counter()
         cross = dict(zip(self._encoder_outputs, outputs, strict=True))
-        search = self._decode(cross, ids.shape[1], lengths, options, prefixes)
+        search = self._decode(cross, ids.shape[1], lengths, options, prefixes, numbers)
         hypotheses = [[_hypothesis(found, options) for found in sentence] for sentence in search.results()]
         timings.encoder += encoded - started
         timings.generator += time.perf_counter() - encoded
@@ -88,6 +94,7 @@ class OnnxRuntimeBackend:
         lengths: np.ndarray,
         options: ResolvedOptions,
         prefixes: Sequence[Row],
+        numbers: Sequence[int],
     ) -> _core.BeamSearch:
         tokens, stack = self._config.special_tokens, self._config.decoder
         padded_lengths = [padded] * len(lengths) if options.policy == "nemo" else [int(length) for length in lengths]
@@ -105,6 +112,11 @@ class OnnxRuntimeBackend:
             max_lengths=limits,
             token_scores=options.token_scores,
             target_prefix=[prefix.tolist() for prefix in prefixes],
+            sampling_temperature=options.sampling_temperature,
+            sampling_topk=options.sampling_topk,
+            sampling_topp=options.sampling_topp,
+            seed=options.seed,
+            sentence_numbers=numbers,
             early_stopping=options.early_stopping,
             **options.score_keywords(),
         )

@@ -112,6 +112,7 @@ class TensorRTBackend:
         timings: Timings,
         *,
         target_prefix: Sequence[Row] | None = None,
+        sentence_numbers: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
@@ -190,7 +191,8 @@ class TensorRTBackend:
 
 
 def _check_options(options: ResolvedOptions) -> None:
-    missing = ["policy 'hf'"] if options.policy == "hf" else options.changed_scores()
+    on_the_cpu = options.policy in ("hf", "sample")
+    missing = [f"policy '{options.policy}'"] if on_the_cpu else options.changed_scores()
     missing += ["token_scores"] if options.token_scores else []
     if missing:
         verb = "runs" if len(missing) == 1 else "run"

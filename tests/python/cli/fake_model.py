@@ -50,6 +50,7 @@ class FakeModel(Model):
         texts: Sequence[str],
         *,
         target_prefix: Sequence[str] | None = None,
+        first_number: int = 0,
         progress: Progress | None = None,
         **options: Unpack[GenerationKeywords],
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
@@ -66,6 +67,7 @@ class FakeModel(Model):
         src_ids: SourceIds,
         *,
         target_prefix: SourceIds | None = None,
+        first_number: int = 0,
         progress: Progress | None = None,
         **options: Unpack[GenerationKeywords],
     ) -> GenerationResult:

@@ -80,7 +80,21 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
     arguments += ["--deterministic", "--token-scores", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
     assert run("translate", "--json", *arguments, stdin=b"a\n").exit_code == 0
     lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9]}
-    assert fake.options == {**given, **lists, "early_stopping": None}
+    sampling = {"sampling_temperature": 1.0, "sampling_topk": 0, "sampling_topp": 1.0, "seed": 0}
+    assert fake.options == {**given, **lists, **sampling, "early_stopping": None}
+
+
+def test_options_of_policy_sample_reach_the_model(run: Run, fake: FakeModel) -> None:
+    given = {
+        "policy": "sample",
+        "sampling_temperature": 0.7,
+        "sampling_topk": 9,
+        "sampling_topp": 0.9,
+        "seed": 2**64 - 1,
+    }
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    assert run("translate", *arguments, stdin=b"a\n").exit_code == 0
+    assert {name: fake.options[name] for name in given} == given
 
 
 def test_token_scores_need_json(run: Run, fake: FakeModel) -> None:

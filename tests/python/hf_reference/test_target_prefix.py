@@ -146,7 +146,9 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     for prefixes, message in refused:
         with pytest.raises(UsageError, match=message):
             model.generate([[5, eos]], target_prefix=prefixes, max_length=7)
-    with pytest.raises(UsageError, match="target_prefix: of the policies 'gnmt' and 'hf'; given policy 'nemo'"):
+    with pytest.raises(
+        UsageError, match="target_prefix: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'"
+    ):
         model.generate([[5, eos]], target_prefix=[[5]], policy="nemo")
 
 

@@ -29,7 +29,7 @@ def test_options_that_change_scores_are_of_gnmt_and_hf(name: str, value: Any) ->
         options: Any = {"policy": policy, name: value}
         assert make_options(**options).resolve(random_config(0)).changed_scores() == [name]
     options = {"policy": "nemo", name: value}
-    with pytest.raises(UsageError, match=f"{name}: of the policies 'gnmt' and 'hf'; given policy 'nemo'"):
+    with pytest.raises(UsageError, match=f"{name}: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'"):
         make_options(**options)
 
 

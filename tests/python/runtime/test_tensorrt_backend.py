@@ -279,6 +279,7 @@ def test_kernels_that_cannot_be_kept_are_no_error(
     [
         ({"policy": "hf"}, "policy 'hf' runs on the CPU so far: backend='onnxruntime'"),
         ({"policy": "hf", "min_length": 2}, "policy 'hf' runs on the CPU so far"),
+        ({"policy": "sample"}, "policy 'sample' runs on the CPU so far: backend='onnxruntime'"),
         ({"token_scores": True}, "token_scores runs on the CPU so far: backend='onnxruntime'"),
         ({"min_length": 2}, "min_length runs on the CPU so far: backend='onnxruntime'"),
         ({"no_repeat_ngram": 2, "forced_eos": 3}, "no_repeat_ngram, forced_eos run on the CPU so far"),

@@ -74,5 +74,5 @@ def test_what_cannot_be_is_refused(prefixes: list[list[int]], message: str) -> N
 
 
 def test_policy_nemo_has_none() -> None:
-    with pytest.raises(UsageError, match="target_prefix must be left alone except with policy gnmt or hf"):
+    with pytest.raises(UsageError, match="target_prefix must be left alone except with policy gnmt, hf or sample"):
         new_search(policy="nemo", max_lengths=np.array([5], np.int32), target_prefix=[[3]])
