@@ -28,6 +28,21 @@ class Hypothesis:
     token_scores: npt.NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True)
+class TargetScore:
+    """What a model thinks of a translation that it was given.
+
+    Attributes:
+        tokens: int32 [length], without EOS.
+        token_scores: float32 [length + 1]: the log-probability of each token, EOS's at the end.
+        log_prob: their sum in fp32.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    token_scores: npt.NDArray[np.float32]
+    log_prob: float
+
+
 @dataclass
 class Timings:
     """Seconds spent in each stage of a translation, added up over batches."""
@@ -48,7 +63,8 @@ class GenerationResult:
     """The outcome of `Model.generate`, in the order of the input.
 
     Attributes:
-        hypotheses: for each sentence `num_hypotheses` of them, best first.
+        hypotheses: for each sentence `num_hypotheses` of them, best first; with policy "sample" in the order of their
+            draws.
         timings: where the time went.
     """
 

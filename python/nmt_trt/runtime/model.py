@@ -15,12 +15,13 @@ import numpy as np
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.model_directory import read_config, read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.options import GenerationKeywords, ResolvedOptions, make_options
-from nmt_trt.results import GenerationResult, Hypothesis, Timings
+from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make_options
+from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
+from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
@@ -231,6 +232,62 @@ class Model:
         result.timings.postprocess += time.perf_counter() - started
         return answers, result.timings
 
+    def score(
+        self,
+        src_ids: SourceIds,
+        tgt_ids: SourceIds,
+        *,
+        progress: Progress | None = None,
+        batch_size: int | None = None,
+        batch_type: BatchType = "sentences",
+        deterministic: bool = False,
+    ) -> list[TargetScore]:
+        """The log-probability of each token of translations that are given. On the CPU.
+
+        Args:
+            src_ids: as for `generate`.
+            tgt_ids: the translation of each source: rows as of `src_ids`, without the start token, with EOS or without;
+                EOS is scored in any case.
+            progress: as for `generate`.
+            batch_size, batch_type, deterministic: see GenerationOptions.
+
+        Raises:
+            UsageError: ids that cannot be used, or too many of them for the model.
+            BackendError: the backend failed; the next call may succeed.
+        """
+        options = scoring_options(
+            self.config, batch_size=batch_size, batch_type=batch_type, deterministic=deterministic
+        )
+        targets = target_rows("tgt_ids", tgt_ids, self.config)
+        return self._score(source_rows(src_ids, self.config), "tgt_ids", targets, options, progress)
+
+    def score_text(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        progress: Progress | None = None,
+        batch_size: int | None = None,
+        batch_type: BatchType = "sentences",
+        deterministic: bool = False,
+    ) -> list[TargetScore]:
+        """`score` of texts, which the tokenizers of source and target cut.
+
+        Raises:
+            UsageError: as `score`; or the model has no tokenizer.
+        """
+        options = scoring_options(
+            self.config, batch_size=batch_size, batch_type=batch_type, deterministic=deterministic
+        )
+        pipeline = self._pipeline()
+        check_count("targets", len(targets), len(sources))
+        try:
+            rows = source_rows([pipeline.encode(text) for text in sources], self.config)
+        except SourceError as error:
+            raise SourceError(error.index, error.problem, name="sources") from error
+        tokens = target_rows("targets", [pipeline.encode_target(text) for text in targets], self.config)
+        return self._score(rows, "targets", tokens, options, progress)
+
     def generate_async(
         self, src_ids: SourceIds, *, target_prefix: SourceIds | None = None, **options: Unpack[GenerationKeywords]
     ) -> Future[GenerationResult]:
@@ -319,6 +376,13 @@ class Model:
             raise UsageError(f"{self.directory}: this model has no tokenizer; it can only generate() from ids")
         return self._text
 
+    def _score(
+        self, rows: list[Row], name: str, targets: list[Row], options: ResolvedOptions, progress: Progress | None
+    ) -> list[TargetScore]:
+        check_count(name, len(targets), len(rows))
+        ended = ended_targets(name, targets, self.config)
+        return target_scores(ended, self._generate(rows, options, progress, ended, range(len(rows))))
+
     def _encoded_prefixes(
         self, target_prefix: Sequence[str] | None, texts: Sequence[str], filled: Sequence[int]
     ) -> list[Row] | None:
@@ -328,6 +392,8 @@ class Model:
         if isinstance(target_prefix, str):
             raise UsageError("target_prefix must be a list of texts, as what is translated is; given one text")
         check_count("target_prefix", len(target_prefix), len(texts))
+        if self.config.text is not None and self.config.text.target_tokenizer.right_to_left:
+            raise UsageError("this model writes its translations from their end; give the first tokens to generate()")
         pipeline = self._pipeline()
         return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], self.config)
 

@@ -77,16 +77,13 @@ class TextPipeline:
         return [*(() if begins_with_language else self._prefix), *bos, *ids, self._frame.eos]
 
     def encode_target(self, text: str) -> list[int]:
-        """Ids of a translation, or of its beginning, without special tokens around them.
+        """Ids of a translation, in the order in which they are generated, without special tokens around them.
 
         Raises:
-            UsageError: not a text, a multilingual model without a language, or a target written from right to left,
-                whose tokens are generated from the end of the text.
+            UsageError: not a text, or a multilingual model without a language.
             MissingDependencyError: the language needs a package that is not installed.
         """
         check_text(text)
-        if self._text.target_tokenizer.right_to_left:
-            raise UsageError("this model writes its translations from their end; give the tokens to generate()")
         return self._target.encode(self._target_processor.prepare(text.rstrip("\n"))) if text.strip() else []
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
