@@ -90,27 +90,28 @@ bool Sampler::weigh() {
   return true;
 }
 
-// The lightest go while they add up to no more than 1 - topp; of equal ones the higher token goes first.
+// The lightest go that add up to no more than 1 - topp; of equal ones the higher token goes first. Seldom
+// many stay, so the heaviest are taken from a heap.
 void Sampler::keep_topp() {
   order_.clear();
-  uint64_t total = 0;
+  uint64_t rest = 0;
   for (size_t token = 0; token < vocab_size_; ++token) {
     if (weights_[token] > 0) order_.push_back(static_cast<int32_t>(token));
-    total += weights_[token];
+    rest += weights_[token];
   }
-  std::sort(order_.begin(), order_.end(), [this](int32_t a, int32_t b) {
+  const double limit = (1 - topp_) * static_cast<double>(rest);
+  const auto lighter = [this](int32_t a, int32_t b) {
     const float score_a = scores_[static_cast<size_t>(a)];
     const float score_b = scores_[static_cast<size_t>(b)];
     return score_a != score_b ? score_a < score_b : a > b;
-  });
-  const double limit = (1 - topp_) * static_cast<double>(total);
-  uint64_t sum = 0;
-  for (size_t i = 0; i + 1 < order_.size(); ++i) {
-    uint64_t& weight = weights_[static_cast<size_t>(order_[i])];
-    sum += weight;
-    if (static_cast<double>(sum) > limit) break;
-    weight = 0;
-  }
+  };
+  auto end = order_.end();
+  std::make_heap(order_.begin(), end, lighter);
+  do {
+    std::pop_heap(order_.begin(), end, lighter);
+    rest -= weights_[static_cast<size_t>(*--end)];
+  } while (end != order_.begin() && static_cast<double>(rest) > limit);
+  std::for_each(order_.begin(), end, [this](int32_t token) { weights_[static_cast<size_t>(token)] = 0; });
 }
 
 }  // namespace nmt_trt

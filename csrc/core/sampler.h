@@ -50,7 +50,7 @@ class Sampler {
   std::vector<float> scores_;      // [blocks * kBlock], filled up with -inf
   std::vector<float> scratch_;     // [blocks * kBlock]
   std::vector<uint64_t> weights_;  // [vocab_size]
-  std::vector<int32_t> order_;     // tokens that are left, by rising score
+  std::vector<int32_t> order_;     // scratch of keep_topp()
 };
 
 }  // namespace nmt_trt
