@@ -14,7 +14,17 @@ inline PolicyKind policy_named(const std::string& name) {
   if (name == "gnmt") return PolicyKind::kGnmt;
   if (name == "nemo") return PolicyKind::kNemo;
   if (name == "hf") return PolicyKind::kHf;
-  throw UsageError("policy", "gnmt, nemo or hf", "'" + name + "'");
+  if (name == "sample") return PolicyKind::kSample;
+  throw UsageError("policy", "gnmt, nemo, hf or sample", "'" + name + "'");
+}
+
+/// The same on the GPU, which does not have them all.
+inline PolicyKind gpu_policy_named(const std::string& name) {
+  const PolicyKind policy = policy_named(name);
+  if (policy == PolicyKind::kSample) {
+    throw UsageError("policy " + name + " runs on the CPU so far: backend='onnxruntime'");
+  }
+  return policy;
 }
 
 /// False, True or "never", as transformers writes it.

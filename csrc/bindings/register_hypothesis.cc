@@ -13,6 +13,11 @@ py::array_t<int32_t> tokens(const Hypothesis& hypothesis) {
   return py::array_t<int32_t>(static_cast<py::ssize_t>(hypothesis.tokens.size()), hypothesis.tokens.data());
 }
 
+py::array_t<float> token_scores(const Hypothesis& hypothesis) {
+  return py::array_t<float>(static_cast<py::ssize_t>(hypothesis.token_scores.size()),
+                            hypothesis.token_scores.data());
+}
+
 py::str repr(const Hypothesis& hypothesis) {
   return py::str("Hypothesis(tokens={}, score={:.6g}, log_prob={:.6g})")
       .format(tokens(hypothesis).attr("tolist")(), hypothesis.score, hypothesis.log_prob);
@@ -33,6 +38,11 @@ void register_hypothesis(py::module_& module) {
           "log_prob", &Hypothesis::log_prob,
           "Sum of the log-probabilities of the generated tokens, EOS included, after min_length and the "
           "other options that change scores.")
+      .def_property_readonly(
+          "token_scores", &token_scores,
+          "float32 array, new at each access: with token_scores=True the log-probability of each generated "
+          "token in its order, EOS and, where a policy generates it, PAD included. Added up in fp32 they are "
+          "log_prob, but for policy \"nemo\", which rescales that.")
       .def("__repr__", &repr);
 }
 

@@ -1,14 +1,16 @@
 #include "core/beam.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
 namespace nmt_trt {
 
-Beam::Beam(int32_t size, int32_t eos, int32_t pad)
+Beam::Beam(int32_t size, int32_t eos, int32_t pad, bool keeps_scores)
     : eos_(eos),
       pad_(pad),
+      keeps_scores_(keeps_scores),
       slots_(static_cast<size_t>(size)),
       last_(slots_.size(), pad),
       ancestry_(slots_.size()),
@@ -35,6 +37,7 @@ void Beam::extend(const std::vector<Move>& moves) {
     new_ancestry_[k].push_back(static_cast<int32_t>(k));
     slots_[k] = moves[k].slot;
     last_[k] = moves[k].token;
+    if (keeps_scores_) scores_.push_back(moves[k].log_prob);
   }
   ancestry_.swap(new_ancestry_);
   tokens_.insert(tokens_.end(), last_.begin(), last_.end());
@@ -43,6 +46,7 @@ void Beam::extend(const std::vector<Move>& moves) {
 void Beam::idle() {
   for (size_t k = 0; k < slots_.size(); ++k) ancestry_[k].push_back(static_cast<int32_t>(k));
   std::fill(last_.begin(), last_.end(), pad_);
+  if (keeps_scores_) scores_.resize(scores_.size() + slots_.size(), Move{}.log_prob);
   tokens_.insert(tokens_.end(), last_.begin(), last_.end());
 }
 
@@ -58,9 +62,15 @@ std::vector<Hypothesis> Beam::best(int32_t count) const {
   std::vector<Hypothesis> found;
   for (const int32_t k : order) {
     if (static_cast<int32_t>(found.size()) == count || (slot(k).dead() && !found.empty())) break;
-    found.push_back({{}, slot(k).score(), slot(k).sum});
-    words(k, pad_, found.back().tokens);
+    found.push_back(hypothesis(k));
   }
+  return found;
+}
+
+Hypothesis Beam::hypothesis(int32_t k) const {
+  Hypothesis found{{}, slot(k).score(), slot(k).sum, {}};
+  words(k, pad_, found.tokens);
+  append_scores(k, found.token_scores);
   return found;
 }
 
@@ -75,6 +85,15 @@ void Beam::words(int32_t k, int32_t next, std::vector<int32_t>& words) const {
 void Beam::append_tokens(int32_t k, std::vector<int32_t>& tokens) const {
   const auto& path = ancestry(k);
   for (size_t step = 0; step < path.size(); ++step) tokens.push_back(token(step, path[step]));
+}
+
+void Beam::append_scores(int32_t k, std::vector<float>& scores) const {
+  if (!keeps_scores_) return;
+  const auto& path = ancestry(k);
+  for (size_t step = 0; step < path.size(); ++step) {
+    const float score = scores_[step * slots_.size() + static_cast<size_t>(path[step])];
+    if (!std::isnan(score)) scores.push_back(score);
+  }
 }
 
 }  // namespace nmt_trt

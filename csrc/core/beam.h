@@ -29,13 +29,15 @@ struct Move {
   int32_t parent;
   int32_t token;
   Slot slot;
+  /// Of the token, as it goes into the sum; NaN where an ended or dead hypothesis is carried on.
+  float log_prob = std::numeric_limits<float>::quiet_NaN();
 };
 
 /// The K hypotheses of one sentence. Tokens stay where they were generated, at (step, slot); a hypothesis is
 /// the list of slots it went through, its ancestry, as the keys and values of the model's cache are.
 class Beam {
  public:
-  Beam(int32_t size, int32_t eos, int32_t pad);
+  Beam(int32_t size, int32_t eos, int32_t pad, bool keeps_scores = false);
   /// A beam as it was kept elsewhere. tokens: [steps, size]; ancestry: [size][steps].
   Beam(int32_t eos, int32_t pad, std::vector<Slot> slots, std::vector<int32_t> tokens,
        std::vector<std::vector<int32_t>> ancestry);
@@ -57,10 +59,15 @@ class Beam {
   /// At most `count` hypotheses, best first, equal scores in the order of their slots; dead slots are left
   /// out, but one is returned when there is nothing else.
   std::vector<Hypothesis> best(int32_t count) const;
+  /// Hypothesis k as it is.
+  Hypothesis hypothesis(int32_t k) const;
   /// Generated tokens of hypothesis k continued with `next`, EOS and PAD left out; words: written.
   void words(int32_t k, int32_t next, std::vector<int32_t>& words) const;
   /// Appends all generated tokens of hypothesis k, EOS and PAD included.
   void append_tokens(int32_t k, std::vector<int32_t>& tokens) const;
+  /// Appends the log-probabilities of the generated tokens of hypothesis k; nothing unless they are kept.
+  void append_scores(int32_t k, std::vector<float>& scores) const;
+  bool keeps_scores() const { return keeps_scores_; }
 
  private:
   int32_t token(size_t step, int32_t slot) const {
@@ -69,9 +76,11 @@ class Beam {
 
   int32_t eos_;
   int32_t pad_;
+  bool keeps_scores_ = false;
   std::vector<Slot> slots_;                         // [size]
   std::vector<int32_t> last_;                       // [size]
   std::vector<int32_t> tokens_;                     // [steps, size]
+  std::vector<float> scores_;                       // [steps, size], if they are kept
   std::vector<std::vector<int32_t>> ancestry_;      // [size][steps]
   std::vector<std::vector<int32_t>> new_ancestry_;  // scratch of extend()
 };

@@ -9,6 +9,7 @@
 #include "core/gnmt_policy.h"
 #include "core/hf_policy.h"
 #include "core/nemo_policy.h"
+#include "core/sample_policy.h"
 #include "core/self_bias.h"
 
 namespace nmt_trt {
@@ -26,6 +27,7 @@ size_t size(int32_t count) { return static_cast<size_t>(count); }
 std::unique_ptr<Policy> make_policy(const SearchOptions& options) {
   if (options.policy == PolicyKind::kNemo) return std::make_unique<NemoPolicy>(options);
   if (options.policy == PolicyKind::kHf) return std::make_unique<HfPolicy>(options);
+  if (options.policy == PolicyKind::kSample) return std::make_unique<SamplePolicy>(options);
   return std::make_unique<GnmtPolicy>(options);
 }
 
@@ -37,9 +39,11 @@ BeamSearch::BeamSearch(SearchOptions options)
       rows_(options_.max_lengths.size()),
       top_(rows_.size() * size(options_.beam_size) * size(policy_->candidates())) {
   std::iota(rows_.begin(), rows_.end(), size_t{0});
+  if (policy_->samples()) sampler_.emplace(options_, policy_->excluded_token());
   sentences_.reserve(rows_.size());
   for (const int32_t limit : options_.max_lengths) {
-    sentences_.push_back({Beam(options_.beam_size, options_.eos, options_.pad),
+    sentences_.push_back({sentences_.size(),
+                          Beam(options_.beam_size, options_.eos, options_.pad, options_.token_scores),
                           FinishedPool(policy_->pool_size()), limit, false});
   }
 }
@@ -47,9 +51,13 @@ BeamSearch::BeamSearch(SearchOptions options)
 void BeamSearch::start(const float* logits) {
   if (steps_ != 0)
     throw UsageError("start() may be called once; this search is at step " + std::to_string(steps_));
-  const size_t stride = size(policy_->candidates());
+  const size_t stride = size(options_.beam_size) * size(policy_->candidates());
+  const int32_t firsts = policy_->samples() ? options_.beam_size : 1;
   for (size_t row = 0; row < rows_.size(); ++row) {
-    expand(sentence(row), 0, logits + row * size(options_.vocab_size), &top_[row * stride]);
+    for (int32_t k = 0; k < firsts; ++k) {
+      expand(sentence(row), k, logits + row * size(options_.vocab_size),
+             &top_[row * stride + size(k) * size(policy_->candidates())]);
+    }
   }
   for (size_t row = 0; row < rows_.size(); ++row) {
     policy_->start(&top_[row * stride], moves_);
@@ -94,6 +102,14 @@ void BeamSearch::expand_rows(const float* logits) {
 }
 
 void BeamSearch::expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top) {
+  if (const int32_t token = prefix_token(sentence); token != kNoToken) {
+    top_log_probs_.only(logits, token, top);
+    return;
+  }
+  if (sampler_.has_value()) {
+    sample(sentence, k, logits, top);
+    return;
+  }
   if (processors_.empty()) {
     top_log_probs_(logits, top);
     return;
@@ -101,6 +117,21 @@ void BeamSearch::expand(const Sentence& sentence, int32_t k, const float* logits
   const double normaliser = top_log_probs_.normaliser(logits);
   const ScoreEdits& edits = processors_(logits, normaliser, sentence.beam, k, sentence.max_length);
   top_log_probs_(logits, normaliser, edits, top);
+}
+
+void BeamSearch::sample(const Sentence& sentence, int32_t k, const float* logits, Candidate* drawn) {
+  const double normaliser = top_log_probs_.normaliser(logits);
+  const ScoreEdits& edits = processors_(logits, normaliser, sentence.beam, k, sentence.max_length);
+  const auto& numbers = options_.sentence_numbers;
+  const uint64_t number = numbers.empty() ? sentence.index : numbers[sentence.index];
+  const int32_t token = (*sampler_)(logits, edits, {number, k, steps_});
+  *drawn = {token == Sampler::kNone ? ScoreEdits::kBanned : edits.log_prob(token), token};
+}
+
+int32_t BeamSearch::prefix_token(const Sentence& sentence) const {
+  if (options_.target_prefix.empty()) return kNoToken;
+  const auto& prefix = options_.target_prefix[sentence.index];
+  return size(steps_) < prefix.size() ? prefix[size(steps_)] : kNoToken;
 }
 
 void BeamSearch::extend(Sentence& sentence) {

@@ -3,12 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/beam.h"
 #include "core/options.h"
 #include "core/policy.h"
 #include "core/processors/processor_chain.h"
+#include "core/sampler.h"
 #include "core/sentence.h"
 
 namespace nmt_trt {
@@ -66,6 +68,8 @@ class BeamSearch {
   void require_started(const char* call) const;
   void expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top);
   void expand_rows(const float* logits);
+  void sample(const Sentence& sentence, int32_t k, const float* logits, Candidate* drawn);
+  int32_t prefix_token(const Sentence& sentence) const;
   void extend(Sentence& sentence);
   void update_finished();
   void check_prefix(int32_t slots, int32_t prefix_slots, const int32_t* prefix_lengths) const;
@@ -74,6 +78,7 @@ class BeamSearch {
   std::unique_ptr<Policy> policy_;
   TopLogProbs top_log_probs_;
   ProcessorChain processors_;
+  std::optional<Sampler> sampler_;   // of a policy that samples
   std::vector<Sentence> sentences_;  // [B]
   std::vector<size_t> rows_;         // [R], the sentence of each row
   std::vector<Candidate> top_;       // [R, K, C], C being the policy's number of candidates

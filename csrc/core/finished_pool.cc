@@ -4,12 +4,18 @@
 
 namespace nmt_trt {
 
-void FinishedPool::offer(float score, float sum, const Beam& beam, int32_t parent, int32_t token) {
+void FinishedPool::offer(float score, const Move& move, const Beam& beam) {
   if (!(score > worst())) return;
   size_t place = full() ? count_ - 1 : count_++;
-  places_[place].score = score;
-  places_[place].log_prob = sum;
-  beam.words(parent, token, places_[place].tokens);
+  Hypothesis& taken = places_[place];
+  taken.score = score;
+  taken.log_prob = move.slot.sum;
+  beam.words(move.parent, move.token, taken.tokens);
+  if (beam.keeps_scores()) {
+    taken.token_scores.clear();
+    beam.append_scores(move.parent, taken.token_scores);
+    taken.token_scores.push_back(move.log_prob);
+  }
   for (; place > 0 && places_[place - 1].score < score; --place) {
     std::swap(places_[place - 1], places_[place]);
   }

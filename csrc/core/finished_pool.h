@@ -19,9 +19,9 @@ class FinishedPool {
   /// A pool with `size` places.
   explicit FinishedPool(int32_t size) : places_(static_cast<size_t>(size)) {}
 
-  /// Takes in hypothesis `parent` of the beam continued with `token`, in place of the worst one if that is
-  /// worse; an equal score ranks behind.
-  void offer(float score, float sum, const Beam& beam, int32_t parent, int32_t token);
+  /// Takes in a hypothesis of the beam continued as `move` says, in place of the worst one if that is worse;
+  /// an equal score ranks behind.
+  void offer(float score, const Move& move, const Beam& beam);
 
   bool full() const { return count_ == places_.size(); }
   /// Score that a hypothesis must exceed to be taken in.

@@ -48,7 +48,7 @@ void GnmtPolicy::propose(const Slot& parent, int32_t index, const Candidate* top
     next.ended = top[i].token == eos_;
     next.words = parent.words + (next.ended ? 0 : 1);
     next.penalty = penalty_(LengthPenalty::length_of(next.words));
-    moves.push_back({index, top[i].token, next});
+    moves.push_back({index, top[i].token, next, top[i].log_prob});
   }
 }
 

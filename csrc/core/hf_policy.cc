@@ -41,7 +41,7 @@ void HfPolicy::propose(float sum, int32_t parent, const Candidate* top, std::vec
     Slot next;
     next.sum = sum + top[i].log_prob;
     next.ended = false;
-    moves.push_back({parent, top[i].token, next});
+    moves.push_back({parent, top[i].token, next, top[i].log_prob});
   }
 }
 
@@ -56,12 +56,12 @@ void HfPolicy::settle(Sentence& sentence, std::vector<Move>& moves) const {
   const int32_t length = sentence.beam.steps() + 1;
   const bool at_limit = length >= sentence.max_length;
   for (size_t i = 0; i < moves.size(); ++i) {
-    auto& [parent, token, slot] = moves[i];
-    if (token != eos_ && !at_limit) continue;
+    Move& move = moves[i];
+    if (move.token != eos_ && !at_limit) continue;
     if (i < static_cast<size_t>(beam_size_)) {
-      sentence.pool.offer(score(slot.sum, length), slot.sum, sentence.beam, parent, token);
+      sentence.pool.offer(score(move.slot.sum, length), move, sentence.beam);
     }
-    slot.sum += FinishedPool::kAway;
+    move.slot.sum += FinishedPool::kAway;
   }
   std::sort(moves.begin(), moves.end(), ranks_before);
   moves.resize(static_cast<size_t>(beam_size_), Move{0, pad_, Slot{}});

@@ -14,6 +14,10 @@ struct Hypothesis {
   float score;
   /// Sum of the log-probabilities of the generated tokens, EOS included, as logits processors left them.
   float log_prob;
+  /// With SearchOptions::token_scores the log-probability of each generated token in its order, EOS and,
+  /// where a policy generates it, PAD included, as logits processors left it. Added up in fp32 they are
+  /// log_prob, but for policy nemo, which rescales that.
+  std::vector<float> token_scores;
 };
 
 }  // namespace nmt_trt

@@ -21,7 +21,7 @@ void NemoPolicy::start(const Candidate* top, std::vector<Move>& moves) const {
   moves.clear();
   for (int32_t k = 0; k < beam_size_; ++k) {
     const Slot slot{top[k].log_prob, penalty_(kFirstLength), is_word(top[k].token) ? 1 : 0, false};
-    moves.push_back({k, top[k].token, slot});
+    moves.push_back({k, top[k].token, slot, top[k].log_prob});
   }
 }
 
@@ -35,7 +35,9 @@ void NemoPolicy::advance(const Beam& beam, const Candidate* top, std::vector<Mov
       const float sum = slot.sum + candidate.log_prob * factor;
       const int32_t token = slot.ended ? pad_ : candidate.token;
       const int32_t words = slot.words + (is_word(token) ? 1 : 0);
-      moves.push_back({parent, token, Slot{sum, slot.penalty, words, !is_word(token)}});
+      Move move{parent, token, Slot{sum, slot.penalty, words, !is_word(token)}};
+      if (!slot.ended) move.log_prob = candidate.log_prob;
+      moves.push_back(move);
     }
   }
   std::stable_sort(moves.begin(), moves.end(),

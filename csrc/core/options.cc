@@ -84,8 +84,9 @@ void check_bad_words(const SearchOptions& options) {
 void check_forced(const std::string& name, int32_t token, const SearchOptions& options) {
   if (token == kNoToken) return;
   check_range(name, token, 0, options.vocab_size - 1);
-  if (options.policy == PolicyKind::kGnmt && token == options.pad) {
-    throw UsageError(name, "another token than pad, which policy gnmt never generates",
+  const bool has_pad = options.policy != PolicyKind::kGnmt && options.policy != PolicyKind::kSample;
+  if (!has_pad && token == options.pad) {
+    throw UsageError(name, "another token than pad, which policies gnmt and sample never generate",
                      std::to_string(token));
   }
 }
@@ -96,6 +97,51 @@ void check_suppressed(const SearchOptions& options) {
     if (token == options.forced_bos || token == options.forced_eos) {
       throw UsageError("a forced token", "one that suppress_tokens does not forbid", std::to_string(token));
     }
+  }
+}
+
+void check_prefix_token(const std::string& name, int32_t token, bool last, const SearchOptions& options) {
+  check_range("a token of " + name, token, 0, options.vocab_size - 1);
+  if (token == options.pad) throw UsageError("a token of " + name, "another than pad", std::to_string(token));
+  if (token == options.eos && !last) throw UsageError("eos in " + name, "its last token", "one before");
+}
+
+void check_target_prefix(const SearchOptions& options) {
+  const auto& prefixes = options.target_prefix;
+  if (!prefixes.empty() && prefixes.size() != options.max_lengths.size()) {
+    throw UsageError("target_prefix", "one for each of " + std::to_string(options.max_lengths.size()),
+                     std::to_string(prefixes.size()));
+  }
+  for (size_t i = 0; i < prefixes.size(); ++i) {
+    const auto& prefix = prefixes[i];
+    const std::string name = "target_prefix[" + std::to_string(i) + "]";
+    if (prefix.size() > static_cast<size_t>(options.max_lengths[i])) {
+      throw UsageError(
+          name,
+          "at most max_lengths[" + std::to_string(i) + "] tokens, " + std::to_string(options.max_lengths[i]),
+          std::to_string(prefix.size()));
+    }
+    for (size_t step = 0; step < prefix.size(); ++step) {
+      check_prefix_token(name, prefix[step], step + 1 == prefix.size(), options);
+    }
+  }
+}
+
+void check_sampling(const SearchOptions& options) {
+  const float temperature = options.sampling_temperature;
+  if (!std::isfinite(temperature) || temperature <= 0) {
+    throw UsageError("sampling_temperature", "a finite number above 0", std::to_string(temperature));
+  }
+  if (options.sampling_topk < 0) {
+    throw UsageError("sampling_topk", "0 or more", std::to_string(options.sampling_topk));
+  }
+  if (!(options.sampling_topp > 0 && options.sampling_topp <= 1)) {
+    throw UsageError("sampling_topp", "above 0, at most 1", std::to_string(options.sampling_topp));
+  }
+  const auto& numbers = options.sentence_numbers;
+  if (!numbers.empty() && numbers.size() != options.max_lengths.size()) {
+    throw UsageError("sentence_numbers", "one for each of " + std::to_string(options.max_lengths.size()),
+                     std::to_string(numbers.size()));
   }
 }
 
@@ -121,8 +167,15 @@ void refuse(bool given, const std::string& name, const std::string& policies) {
 void check_policy_has(const SearchOptions& options) {
   refuse(options.policy != PolicyKind::kHf && options.early_stopping != EarlyStopping::kNo, "early_stopping",
          "hf");
+  if (options.policy != PolicyKind::kSample) {
+    refuse(options.sampling_temperature != 1.0F, "sampling_temperature", "sample");
+    refuse(options.sampling_topk != 0, "sampling_topk", "sample");
+    refuse(options.sampling_topp != 1.0F, "sampling_topp", "sample");
+    refuse(options.seed != 0, "seed", "sample");
+  }
   if (options.policy != PolicyKind::kNemo) return;
-  const std::string policies = "gnmt or hf";
+  const std::string policies = "gnmt, hf or sample";
+  refuse(!options.target_prefix.empty(), "target_prefix", policies);
   refuse(options.min_length != 0, "min_length", policies);
   refuse(options.repetition_penalty != 1.0F, "repetition_penalty", policies);
   refuse(options.no_repeat_ngram != 0, "no_repeat_ngram", policies);
@@ -149,7 +202,9 @@ void validate(const SearchOptions& options) {
   } else {
     check_length_penalty(options);
   }
+  check_target_prefix(options);
   check_processors(options);
+  check_sampling(options);
   check_policy_has(options);
 }
 

@@ -8,8 +8,8 @@ namespace nmt_trt {
 inline constexpr int32_t kMaxBeamSize = 32;
 inline constexpr int32_t kNoToken = -1;
 
-/// Which beam search: see gnmt_policy.h, nemo_policy.h and hf_policy.h.
-enum class PolicyKind { kGnmt, kNemo, kHf };
+/// Which search: see gnmt_policy.h, nemo_policy.h, hf_policy.h and sample_policy.h.
+enum class PolicyKind { kGnmt, kNemo, kHf, kSample };
 
 /// When policy hf stops looking for better hypotheses: see hf_policy.h.
 enum class EarlyStopping { kNo, kYes, kNever };
@@ -25,6 +25,14 @@ struct SearchOptions {
   float length_penalty = 0.0F;
   /// Policy hf only.
   EarlyStopping early_stopping = EarlyStopping::kNo;
+  /// Policy sample only, which draws beam_size hypotheses; see sampler.h. A temperature above 0; how many of
+  /// the best tokens may come, 0 for all; the probability of those that may, above 0, at most 1.
+  float sampling_temperature = 1.0F;
+  int32_t sampling_topk = 0;
+  float sampling_topp = 1.0F;
+  uint64_t seed = 0;
+  /// What each sentence's draws depend on, besides the seed; empty for 0, 1, 2, ...
+  std::vector<uint64_t> sentence_numbers;
   /// Special tokens, each from 0 to vocab_size - 1; eos and pad differ.
   int32_t eos = 0;
   int32_t pad = 0;
@@ -34,6 +42,12 @@ struct SearchOptions {
   /// Most generated tokens of each sentence, EOS included and the start token excluded, 1 or more; policy
   /// nemo wants them all equal. Its size is the number of sentences.
   std::vector<int32_t> max_lengths;
+  /// The first generated tokens of each sentence, in place of whatever else would be generated, with the
+  /// log-probabilities that the model gives them: none of them PAD, EOS only as the last, no more than its
+  /// max_length. Empty for no prefixes; otherwise its size is the number of sentences. Not with policy nemo.
+  std::vector<std::vector<int32_t>> target_prefix;
+  /// Keep the log-probability of each generated token.
+  bool token_scores = false;
 
   // What follows changes the scores of next tokens (see processors/); not with policy nemo.
 

@@ -26,6 +26,8 @@ class Policy {
   virtual int32_t excluded_token() const = 0;
   /// Whether logits processors change logits in place of log-probabilities.
   virtual bool processes_logits() const { return false; }
+  /// Whether every hypothesis draws its next token by itself, in place of the best candidates.
+  virtual bool samples() const { return false; }
   /// Whether the continuations of such a hypothesis matter; if not its logits are not looked at.
   virtual bool continues(const Slot& slot) const = 0;
   /// Whether sentences go on until every one in the batch has ended.
@@ -33,8 +35,8 @@ class Policy {
   /// What a PAD as last token adds to the self-attention bias of the whole row.
   virtual float pad_query_bias() const = 0;
 
-  /// The first moves of a sentence, best first. top: [C] best first tokens; moves: [K], written; longer where
-  /// settle() is yet to choose.
+  /// The first moves of a sentence, best first. top: [C] best first tokens, or [K] of a policy that samples;
+  /// moves: [K], written; longer where settle() is yet to choose.
   virtual void start(const Candidate* top, std::vector<Move>& moves) const = 0;
   /// The next moves. top: [K, C] best continuations of each slot, undefined where `continues` denies; moves
   /// as for start().

@@ -36,6 +36,12 @@ float ScoreEdits::log_prob(const Edit& edit) const {
   return static_cast<float>(static_cast<double>(edit.score) - normaliser_);
 }
 
+float ScoreEdits::log_prob(int32_t token) const {
+  const int32_t place = place_[static_cast<size_t>(token)];
+  if (place != kNowhere) return log_prob(edits_[static_cast<size_t>(place)]);
+  return static_cast<float>(static_cast<double>(logits_[token]) - normaliser_);
+}
+
 void ScoreEdits::clear() {
   for (const Edit& edit : edits_) place_[static_cast<size_t>(edit.token)] = kNowhere;
   edits_.clear();

@@ -38,6 +38,8 @@ class ScoreEdits {
   const std::vector<Edit>& edits() const { return edits_; }
   /// What an edit adds to the sum of its hypothesis.
   float log_prob(const Edit& edit) const;
+  /// What a token adds to it, edited or not.
+  float log_prob(int32_t token) const;
 
  private:
   static constexpr int32_t kNowhere = -1;

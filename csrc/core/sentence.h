@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "core/beam.h"
@@ -9,6 +10,8 @@ namespace nmt_trt {
 
 /// What the search keeps of one sentence.
 struct Sentence {
+  /// Of the sentence in the original batch.
+  size_t index;
   Beam beam;
   /// Without places under a policy whose finished hypotheses stay in the beam.
   FinishedPool pool;

@@ -47,6 +47,12 @@ void TopLogProbs::operator()(const float* logits, double normaliser, const Score
   }
 }
 
+void TopLogProbs::only(const float* logits, int32_t token, Candidate* best) {
+  std::fill(best, best + count_, Candidate{kMinusInfinity, 0});
+  const auto log_prob = static_cast<double>(logits[token]) - normaliser(logits);
+  best[0] = {static_cast<float>(log_prob), token};
+}
+
 double TopLogProbs::normaliser(const float* logits) {
   const size_t whole = vocab_size_ / kBlock;
   const bool has_tail = maxima_.size() > whole;

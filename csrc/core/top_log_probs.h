@@ -28,6 +28,9 @@ class TopLogProbs {
   /// LogitsError when a logit is NaN or +inf, or all are -inf.
   void operator()(const float* logits, Candidate* best);
 
+  /// The same with one candidate only, this token.
+  void only(const float* logits, int32_t token, Candidate* best);
+
   /// Logarithm of the sum of exp(logits), [vocab_size]. Throws as above.
   double normaliser(const float* logits);
   /// The same with some scores changed; after normaliser() of these logits, which it gave. The probability of

@@ -96,16 +96,28 @@ struct Kernels {
     for (const double lane : lanes) total += lane;
     return total;
   }
+
+  static NMT_TRT_INLINE void exps(const float* x, size_t blocks, float shift, float* y) {
+    for (size_t i = 0; i < blocks * kBlock; i += kWidth) {
+      Floats v;
+      load(x + i, v);
+      v -= shift;
+      exp_in_place(v);
+      std::memcpy(y + i, &v, sizeof(v));
+    }
+  }
 };
 
 struct Table {
   void (*maxima)(const float*, size_t, float*);
   double (*sum)(const float*, size_t, float);
+  void (*exps)(const float*, size_t, float, float*);
 };
 
 // 16 bytes are what every x86-64 and every aarch64 has.
 void maxima_16(const float* x, size_t blocks, float* maxima) { Kernels<16>::maxima(x, blocks, maxima); }
 double sum_16(const float* x, size_t blocks, float shift) { return Kernels<16>::sum(x, blocks, shift); }
+void exps_16(const float* x, size_t blocks, float shift, float* y) { Kernels<16>::exps(x, blocks, shift, y); }
 
 #if defined(__x86_64__)
 NMT_TRT_TARGET("avx2") void maxima_32(const float* x, size_t blocks, float* maxima) {
@@ -114,20 +126,26 @@ NMT_TRT_TARGET("avx2") void maxima_32(const float* x, size_t blocks, float* maxi
 NMT_TRT_TARGET("avx2") double sum_32(const float* x, size_t blocks, float shift) {
   return Kernels<32>::sum(x, blocks, shift);
 }
+NMT_TRT_TARGET("avx2") void exps_32(const float* x, size_t blocks, float shift, float* y) {
+  Kernels<32>::exps(x, blocks, shift, y);
+}
 NMT_TRT_TARGET("avx512f") void maxima_64(const float* x, size_t blocks, float* maxima) {
   Kernels<64>::maxima(x, blocks, maxima);
 }
 NMT_TRT_TARGET("avx512f") double sum_64(const float* x, size_t blocks, float shift) {
   return Kernels<64>::sum(x, blocks, shift);
 }
+NMT_TRT_TARGET("avx512f") void exps_64(const float* x, size_t blocks, float shift, float* y) {
+  Kernels<64>::exps(x, blocks, shift, y);
+}
 #endif
 
 Table widest() {
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f")) return {maxima_64, sum_64};
-  if (__builtin_cpu_supports("avx2")) return {maxima_32, sum_32};
+  if (__builtin_cpu_supports("avx512f")) return {maxima_64, sum_64, exps_64};
+  if (__builtin_cpu_supports("avx2")) return {maxima_32, sum_32, exps_32};
 #endif
-  return {maxima_16, sum_16};
+  return {maxima_16, sum_16, exps_16};
 }
 
 const Table& table() {
@@ -140,5 +158,7 @@ const Table& table() {
 void block_maxima(const float* x, size_t blocks, float* maxima) { table().maxima(x, blocks, maxima); }
 
 double sum_exp(const float* x, size_t blocks, float shift) { return table().sum(x, blocks, shift); }
+
+void exp_shifted(const float* x, size_t blocks, float shift, float* y) { table().exps(x, blocks, shift, y); }
 
 }  // namespace nmt_trt

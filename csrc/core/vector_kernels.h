@@ -17,4 +17,8 @@ void block_maxima(const float* x, size_t blocks, float* maxima);
 /// every CPU.
 double sum_exp(const float* x, size_t blocks, float shift);
 
+/// y[i] = exp(x[i] - shift), each within 1e-7 of the exact value, relatively; below exp(-87) it is exp(-87).
+/// x, y: [blocks * kBlock]. `shift` is at least the largest element. The same bits on every CPU.
+void exp_shifted(const float* x, size_t blocks, float shift, float* y);
+
 }  // namespace nmt_trt

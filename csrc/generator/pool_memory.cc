@@ -83,7 +83,7 @@ std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& optio
     for (int32_t i = 0; i < counts[sentence] && found.size() < size(options.num_hypotheses); ++i) {
       const cuda::PoolPlace& place = places[sentence * size(beam_size_) + size(i)];
       if (!(place.sum > FinishedPool::kAway / 2)) continue;
-      found.push_back({paths.words(place, options), place.score, place.sum});
+      found.push_back({paths.words(place, options), place.score, place.sum, {}});
     }
   }
   return all;

@@ -10,7 +10,7 @@ from nmt_trt.build import build
 from nmt_trt.demo import demo_directory
 from nmt_trt.errors import Error
 from nmt_trt.options import GenerationKeywords, GenerationOptions
-from nmt_trt.results import GenerationResult, Hypothesis, Timings
+from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions
 from nmt_trt.runtime.inputs import SourceIds
 from nmt_trt.runtime.model import Model
@@ -22,6 +22,7 @@ __all__ = [
     "GenerationResult",
     "Hypothesis",
     "Model",
+    "TargetScore",
     "Timings",
     "__version__",
     "build",

@@ -20,12 +20,14 @@ class Hypothesis(metaclass=_BoundType):
     def score(self) -> float: ...
     @property
     def log_prob(self) -> float: ...
+    @property
+    def token_scores(self) -> NDArray[np.float32]: ...
 
 class BeamSearch(metaclass=_BoundType):
     def __init__(
         self,
         *,
-        policy: Literal["gnmt", "nemo", "hf"],
+        policy: Literal["gnmt", "nemo", "hf", "sample"],
         beam_size: int,
         num_hypotheses: int,
         length_penalty: float,
@@ -42,6 +44,13 @@ class BeamSearch(metaclass=_BoundType):
         forced_eos: int | None = None,
         bad_words: Sequence[Sequence[int]] = (),
         suppress_tokens: Sequence[int] = (),
+        token_scores: bool = False,
+        target_prefix: Sequence[Sequence[int]] = (),
+        sampling_temperature: float = 1.0,
+        sampling_topk: int = 0,
+        sampling_topp: float = 1.0,
+        seed: int = 0,
+        sentence_numbers: Sequence[int] = (),
     ) -> None: ...
     def start(self, logits: NDArray[np.float32]) -> None: ...
     def advance(self, logits: NDArray[np.float32]) -> None: ...
@@ -100,7 +109,7 @@ class Generator(metaclass=_BoundType):
         ids: NDArray[np.int32],
         lengths: NDArray[np.int32],
         *,
-        policy: Literal["gnmt", "nemo", "hf"],
+        policy: Literal["gnmt", "nemo", "hf", "sample"],
         beam_size: int,
         num_hypotheses: int,
         length_penalty: float,
@@ -122,7 +131,7 @@ class Generator(metaclass=_BoundType):
         source: int,
         beam_size: int,
         steps: int,
-        policy: Literal["gnmt", "nemo", "hf"],
+        policy: Literal["gnmt", "nemo", "hf", "sample"],
         deterministic: bool,
         min_length: int = 0,
         repetition_penalty: float = 1.0,

@@ -8,14 +8,16 @@ from typing import Any
 from nmt_trt.errors import UsageError
 
 
-def check_range(name: str, value: Any, low: float, high: float | None, *, whole: bool = True) -> None:
-    """Raise UsageError unless `value` is None, or a (whole) number from `low` to `high`."""
+def check_range(name: str, value: Any, low: float | None, high: float | None, *, whole: bool = True) -> None:
+    """Raise UsageError unless `value` is None, or a (whole) number from `low` to `high`, where these are given."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UsageError(f"{name} must be a number; given {value!r}")
     if whole and not isinstance(value, int):
         raise UsageError(f"{name} must be a whole number; given {value!r}")
+    if low is None:
+        return
     if not (value >= low and (high is None or value <= high)):
         bounds = f"from {low} to {high}" if high is not None else f"at least {low}"
         raise UsageError(f"{name} must be {bounds}; given {value!r}")

@@ -16,10 +16,30 @@ class Hypothesis:
         tokens: int32 [length], without start token, EOS and padding.
         score: the normalised score, the one that ranks.
         log_prob: the raw sum of the tokens' log-probabilities, EOS included.
+        token_scores: float32, with the option of this name: the log-probability of each generated token in its order.
+            Those of `tokens` come first, then that of EOS, unless the length limit came before it. Where policy "hf"
+            generates PAD, which `tokens` leaves out, that has one too. Added up in fp32 they are `log_prob`; only
+            policy "nemo" rescales that.
     """
 
     tokens: npt.NDArray[np.int32]
     score: float
+    log_prob: float
+    token_scores: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class TargetScore:
+    """What a model thinks of a translation that it was given.
+
+    Attributes:
+        tokens: int32 [length], without EOS.
+        token_scores: float32 [length + 1]: the log-probability of each token, EOS's at the end.
+        log_prob: their sum in fp32.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    token_scores: npt.NDArray[np.float32]
     log_prob: float
 
 
@@ -43,7 +63,8 @@ class GenerationResult:
     """The outcome of `Model.generate`, in the order of the input.
 
     Attributes:
-        hypotheses: for each sentence `num_hypotheses` of them, best first.
+        hypotheses: for each sentence `num_hypotheses` of them, best first; with policy "sample" in the order of their
+            draws.
         timings: where the time went.
     """
 

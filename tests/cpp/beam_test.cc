@@ -70,5 +70,29 @@ TEST(Beam, DeadSlotsAreReturnedOnlyForWantOfOthers) {
   EXPECT_EQ(best[0].score, -std::numeric_limits<float>::infinity());
 }
 
+TEST(Beam, KeepsScoresWhereTokensWereGenerated) {
+  Beam beam(2, 2, 0, true);
+  Slot open;
+  open.ended = false;
+  beam.extend({{0, 3, open, -0.5F}, {0, 2, Slot{}, -1.0F}});
+  beam.extend({{1, 0, Slot{}}, {0, 4, open, -0.25F}});
+  beam.idle();
+  std::vector<float> scores;
+  beam.append_scores(0, scores);
+  EXPECT_EQ(scores, (std::vector<float>{-1.0F}));
+  scores.clear();
+  beam.append_scores(1, scores);
+  EXPECT_EQ(scores, (std::vector<float>{-0.5F, -0.25F}));
+  EXPECT_EQ(beam.best(1)[0].token_scores, (std::vector<float>{-1.0F}));
+}
+
+TEST(Beam, KeepsNoScoresUnlessTold) {
+  Beam beam(1, 2, 0);
+  beam.extend({{0, 3, Slot{}, -0.5F}});
+  std::vector<float> scores;
+  beam.append_scores(0, scores);
+  EXPECT_TRUE(scores.empty());
+}
+
 }  // namespace
 }  // namespace nmt_trt

@@ -29,6 +29,27 @@ TEST(GnmtPolicy, GreedyFollowsTheBestToken) {
   EXPECT_NEAR(best.score, log_of(0.5 * 0.7 * 0.9) / std::pow(9.0 / 6.0, 0.6), 1e-6);
 }
 
+TEST(GnmtPolicy, APrefixKeepsItsLogProbability) {
+  auto options = scenario(PolicyKind::kGnmt, 2, 0.0F, {10});
+  options.target_prefix = {{kWordB, kWordC}};
+  options.bad_words = {{kWordC}};
+  options.token_scores = true;
+  BeamSearch beam(options);
+  beam.start(Logits().row({{kWordA, 0.9}, {kWordB, 0.1}}).data());
+  EXPECT_EQ(tokens_of(beam), (Ids{kWordB, kPad}));
+  beam.advance(Logits().row({{kWordA, 0.8}, {kWordC, 0.2}}).nan_row().data());
+  EXPECT_EQ(tokens_of(beam), (Ids{kWordC, kPad}));
+  beam.advance(Logits().row({{kEos, 0.6}, {kWordA, 0.3}, {kWordC, 0.1}}).nan_row().data());
+  EXPECT_EQ(tokens_of(beam), (Ids{kEos, kWordA}));
+  beam.advance(Logits().nan_row().row({{kEos, 1.0}}).data());
+  EXPECT_TRUE(beam.done());
+  const auto results = beam.results()[0];
+  EXPECT_EQ(results[0].tokens, (Ids{kWordB, kWordC}));
+  EXPECT_EQ(results[1].tokens, (Ids{kWordB, kWordC, kWordA}));
+  EXPECT_NEAR(results[0].log_prob, log_of(0.1 * 0.2 * 0.6), 1e-6);
+  EXPECT_NEAR(results[0].token_scores[1], log_of(0.2), 1e-6);
+}
+
 TEST(GnmtPolicy, TheBetterSumOvertakes) {
   auto beam = search(2, 0.0F, 10);
   beam.start(Logits().row({{kWordA, 0.5}, {kWordB, 0.4}, {kEos, 0.1}}).data());

@@ -114,8 +114,9 @@ TEST(Options, ThatChangeScoresAreChecked) {
   options.forced_bos = 6;
   EXPECT_EQ(complaint(options), "forced_bos must be from 0 to 5; given 6");
   options.forced_bos = options.pad;
-  EXPECT_EQ(complaint(options),
-            "forced_bos must be another token than pad, which policy gnmt never generates; given 0");
+  EXPECT_EQ(
+      complaint(options),
+      "forced_bos must be another token than pad, which policies gnmt and sample never generate; given 0");
   options = good();
   options.bad_words = {{1}, {}};
   EXPECT_EQ(complaint(options), "bad_words[1] must be one token or more; given none");
@@ -138,7 +139,40 @@ TEST(Options, BelongToPolicies) {
   options.min_length = 2;
   EXPECT_NO_THROW(validate(options));
   options.policy = PolicyKind::kNemo;
-  EXPECT_EQ(complaint(options), "min_length must be left alone except with policy gnmt or hf; given a value");
+  EXPECT_EQ(complaint(options),
+            "min_length must be left alone except with policy gnmt, hf or sample; given a value");
+}
+
+TEST(Options, OfSamplingAreChecked) {
+  auto options = scenario(PolicyKind::kSample, 2, 0.6F, {10, 20});
+  options.sampling_temperature = 0.5F;
+  options.sampling_topk = 3;
+  options.sampling_topp = 0.5F;
+  options.seed = 1;
+  options.sentence_numbers = {7, 8};
+  EXPECT_NO_THROW(validate(options));
+  options.sampling_topp = 0;
+  EXPECT_EQ(complaint(options), "sampling_topp must be above 0, at most 1; given 0.000000");
+  options = good();
+  options.sampling_topk = 3;
+  EXPECT_EQ(complaint(options), "sampling_topk must be left alone except with policy sample; given a value");
+  options = good();
+  options.sampling_temperature = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(complaint(options), "sampling_temperature must be a finite number above 0; given inf");
+}
+
+TEST(Options, TargetPrefixesAreChecked) {
+  auto options = good();
+  options.target_prefix = {{}, {testing::kWordA, testing::kEos}};
+  EXPECT_NO_THROW(validate(options));
+  options.target_prefix = {{}};
+  EXPECT_EQ(complaint(options), "target_prefix must be one for each of 2; given 1");
+  options.target_prefix = {{testing::kPad}, {}};
+  EXPECT_EQ(complaint(options), "a token of target_prefix[0] must be another than pad; given 0");
+  options.target_prefix = {{testing::kEos, testing::kWordA}, {}};
+  EXPECT_EQ(complaint(options), "eos in target_prefix[0] must be its last token; given one before");
+  options.target_prefix = {testing::Ids(11, testing::kWordA), {}};
+  EXPECT_EQ(complaint(options), "target_prefix[0] must be at most max_lengths[0] tokens, 10; given 11");
 }
 
 }  // namespace

@@ -42,6 +42,18 @@ TEST(BlockMaxima, FindsTheLargestAnywhereInABlock) {
   }
 }
 
+TEST(ExpShifted, IsTheExponential) {
+  auto x = random_blocks(5, 6.0F, 2);
+  x[17] = -kInfinity;
+  const float largest = *std::max_element(x.begin(), x.end());
+  std::vector<float> y(x.size());
+  exp_shifted(x.data(), 5, largest, y.data());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double exact = std::exp(std::max(static_cast<double>(x[i] - largest), -87.0));
+    EXPECT_NEAR(y[i], exact, 1e-7 * exact);
+  }
+}
+
 TEST(BlockMaxima, IgnoresNan) {
   std::vector<float> x(kBlock, std::numeric_limits<float>::quiet_NaN());
   x[77] = 2.0F;

@@ -40,7 +40,8 @@ bool History::ends_with(const int32_t* sequence, size_t length) const {
 
 ProcessorChain::ProcessorChain(const SearchOptions& options, bool of_logits)
     : processors_(make_processors(options)),
-      edits_(processors_.empty() ? 0 : options.vocab_size, of_logits),
+      edits_(processors_.empty() && options.policy != PolicyKind::kSample ? 0 : options.vocab_size,
+             of_logits),
       tokens_{options.bos} {}
 
 const ScoreEdits& ProcessorChain::operator()(const float* logits, double normaliser, const Beam& beam,

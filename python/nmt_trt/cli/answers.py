@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from nmt_trt.results import Hypothesis
+from nmt_trt.results import Hypothesis, TargetScore
 from nmt_trt.runtime.stream import Generated, Translation
 
 _LINE_BREAKS = str.maketrans("\r\n", "  ")
@@ -34,12 +34,31 @@ def generation_json(answer: Generated) -> str:
     return _dump({"source": list(source), "tokens": best, "hypotheses": [_fields(h) for h in hypotheses]})
 
 
+def score_text(_source: str, _target: str, score: TargetScore) -> str:
+    """The sum of the log-probabilities."""
+    return f"{score.log_prob:.6f}"
+
+
+def score_json(source: str, target: str, score: TargetScore) -> str:
+    """{"source", "target", "tokens", "log_prob", "token_scores"}."""
+    fields = {
+        "tokens": score.tokens.tolist(),
+        "log_prob": score.log_prob,
+        "token_scores": score.token_scores.tolist(),
+    }
+    return _dump({"source": source, "target": target, **fields})
+
+
 def _fields(hypothesis: Hypothesis) -> dict[str, Any]:
-    return {
+    """Also "token_scores", where they were asked for."""
+    fields = {
         "tokens": hypothesis.tokens.tolist(),
         "score": hypothesis.score,
         "log_prob": hypothesis.log_prob,
     }
+    if hypothesis.token_scores is not None:
+        fields["token_scores"] = hypothesis.token_scores.tolist()
+    return fields
 
 
 def _dump(value: dict[str, Any]) -> str:

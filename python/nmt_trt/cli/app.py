@@ -18,10 +18,11 @@ from nmt_trt.cli.generate import generate
 from nmt_trt.cli.inspect import inspect
 from nmt_trt.cli.precision import precision
 from nmt_trt.cli.profile import profile
+from nmt_trt.cli.score import score
 from nmt_trt.cli.translate import translate
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for _command in (build, translate, generate, evaluate, inspect, precision, profile, doctor, demo):
+for _command in (build, translate, generate, score, evaluate, inspect, precision, profile, doctor, demo):
     app.command()(as_command(_command))
 
 

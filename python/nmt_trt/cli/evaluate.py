@@ -14,10 +14,10 @@ from rich.console import Console
 from nmt_trt import Model
 from nmt_trt.cli.answers import translation_text
 from nmt_trt.cli.console import counting, print_timings, stage_seconds
-from nmt_trt.cli.files import open_input, open_output, read_lines
+from nmt_trt.cli.files import open_output, parallel_lines
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags
 from nmt_trt.cli.session import open_model
-from nmt_trt.errors import Error, LineError, MissingDependencyError, UsageError
+from nmt_trt.errors import MissingDependencyError
 from nmt_trt.results import Timings
 from nmt_trt.runtime.stream import translate_stream
 
@@ -46,7 +46,7 @@ def evaluate(
 
     Example: nmt-trt evaluate my_model/ --source test.en --reference test.de
     """
-    sources, references = _parallel_lines(source, reference)
+    sources, references = parallel_lines(source, reference, "reference")
     model = open_model(model_dir, search.keywords(), runtime)
     metrics = _metrics(model)
     spent = Timings()
@@ -87,26 +87,6 @@ def _print_json(
         for name, metric in metrics.items()
     }
     print(json.dumps(report, indent=2))
-
-
-def _parallel_lines(source: Path, reference: Path) -> tuple[list[str], list[str]]:
-    sources, references = _lines(source), _lines(reference)
-    if len(sources) != len(references):
-        raise UsageError(
-            f"source and reference must have the same number of lines; {source} has {len(sources):,}, "
-            f"{reference} has {len(references):,}"
-        )
-    if not sources:
-        raise UsageError(f"{source} has no lines, so there is nothing to score")
-    return sources, references
-
-
-def _lines(path: Path) -> list[str]:
-    with open_input(path) as stream:
-        try:
-            return list(read_lines(stream))
-        except LineError as error:
-            raise Error(f"{path}, {error}") from error
 
 
 def _metrics(model: Model) -> dict[str, Metric]:

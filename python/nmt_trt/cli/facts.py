@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nmt_trt.inspection import Inspection
-from nmt_trt.models.config import StackConfig, TextConfig, TokenizerConfig, TransformerConfig
+from nmt_trt.models.config import HfDefaults, StackConfig, TextConfig, TokenizerConfig, TransformerConfig
 from nmt_trt.models.importing import FORMAT_VERSIONS
+
+_SHOWN = 8
+"""Tokens or words of a list that are shown."""
 
 
 def model_facts(found: Inspection) -> dict[str, str]:
@@ -24,6 +27,8 @@ def model_facts(found: Inspection) -> dict[str, str]:
         "target tokens": _target_tokens(config),
         "search defaults": _search_defaults(config),
     }
+    if config.generation.hf is not None:
+        facts["with policy hf"] = _hf_defaults(config.generation.hf)
     facts |= _text_facts(config.text)
     if found.engine_shapes is not None:
         facts["engine sizes"] = str(found.engine_shapes)
@@ -89,6 +94,24 @@ def _search_defaults(config: TransformerConfig) -> str:
         f"beam size {defaults.beam_size}, length penalty {defaults.length_penalty:g}, "
         f"max length delta {defaults.max_length_delta}"
     )
+
+
+def _hf_defaults(defaults: HfDefaults) -> str:
+    """Beam size, length penalty and length, and what else is not left alone."""
+    always = ("beam_size", "length_penalty", "max_length")
+    changed = {name: value for name, value in defaults if name in always or value != getattr(HfDefaults(), name)}
+    return ", ".join(f"{name.replace('_', ' ')} {_value(value)}" for name, value in changed.items())
+
+
+def _value(value: object) -> str:
+    """Numbers as they are, tokens apart by spaces, words by slashes; long lists cut."""
+    if not isinstance(value, tuple):
+        return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    words = value if value and isinstance(value[0], tuple) else (value,)
+    shown = " / ".join(
+        " ".join(map(str, word[:_SHOWN])) + (" ..." if len(word) > _SHOWN else "") for word in words[:_SHOWN]
+    )
+    return shown + (f" / ... ({len(words)})" if len(words) > _SHOWN else "")
 
 
 def _text_facts(text: TextConfig | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from nmt_trt.errors import LineError
+from nmt_trt.errors import Error, LineError, UsageError
 
 MAX_LINE_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -56,6 +56,32 @@ def read_lines(stream: BinaryIO, *, keep_ends: bool = False) -> Iterator[str]:
             byte = raw[error.start]
             raise LineError(number, f"not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}") from error
         yield line
+
+
+def parallel_lines(source: Path, other: Path, kind: str) -> tuple[list[str], list[str]]:
+    """The lines of two files that belong together; `kind` is what messages call the other.
+
+    Raises:
+        UsageError: there are more lines in one than in the other, or none at all.
+        Error: a line that cannot be read.
+    """
+    sources, others = _lines(source), _lines(other)
+    if len(sources) != len(others):
+        raise UsageError(
+            f"source and {kind} must have the same number of lines; {source} has {len(sources):,}, "
+            f"{other} has {len(others):,}"
+        )
+    if not sources:
+        raise UsageError(f"{source} has no lines, so there is nothing to score")
+    return sources, others
+
+
+def _lines(path: Path) -> list[str]:
+    with open_input(path) as stream:
+        try:
+            return list(read_lines(stream))
+        except LineError as error:
+            raise Error(f"{path}, {error}") from error
 
 
 @contextmanager

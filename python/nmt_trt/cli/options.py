@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nmt_trt.cli.score_flags import ScoreFlags
-from nmt_trt.options import BatchType, GenerationOptions, Policy
+from nmt_trt.options import BatchType, EarlyStopping, GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
 from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
@@ -24,6 +24,7 @@ ModelDirectory = Annotated[
 ]
 _SEARCH = "Search"
 _RUNTIME = "Runtime"
+_EARLY_STOPPING: dict[str | None, EarlyStopping | None] = {None: None, "false": False, "true": True, "never": "never"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,14 @@ class StreamFlags:
         int,
         typer.Option(help="Hypotheses returned a sentence; more than 1 needs --json.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.num_hypotheses
+    token_scores: Annotated[
+        bool,
+        typer.Option(
+            "--token-scores",
+            help="Also write the log-probability of each token; needs --json, on the CPU only.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.token_scores
     timings: Annotated[bool, typer.Option("--timings", help="Print the time of each stage to stderr at the end.")] = (
         False
     )
@@ -84,7 +93,15 @@ class BeamFlags:
         int | None,
         typer.Option(
             help="Most tokens of a translation, the end token included.",
-            show_default="the model's limit",
+            show_default="with policy hf the model's, otherwise its limit",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None
+    max_length_factor: Annotated[
+        float | None,
+        typer.Option(
+            help="With --max-length-delta: what the source's number of tokens is multiplied with for that limit.",
+            show_default="1",
             rich_help_panel=_SEARCH,
         ),
     ] = None
@@ -100,7 +117,7 @@ class BeamFlags:
         Policy,
         typer.Option(
             help="gnmt: a sentence's result never depends on its batch. nemo, hf: the search of NeMo, of Hugging "
-            "Face transformers, token for token.",
+            "Face transformers, token for token. sample: drawn at random, on the CPU only.",
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy
@@ -122,14 +139,36 @@ class BeamFlags:
         bool,
         typer.Option(help="The same score bits whatever else is translated; slower.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.deterministic
+    sampling_temperature: Annotated[
+        float,
+        typer.Option(help="Of policy sample: what scores are divided by.", rich_help_panel=_SEARCH),
+    ] = GenerationOptions.sampling_temperature
+    sampling_topk: Annotated[
+        int,
+        typer.Option(
+            help="Of policy sample: draw only from so many likeliest tokens; 0: all.", rich_help_panel=_SEARCH
+        ),
+    ] = GenerationOptions.sampling_topk
+    sampling_topp: Annotated[
+        float,
+        typer.Option(
+            help="Of policy sample: draw only from the likeliest tokens, whose probabilities add up to this.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.sampling_topp
+    seed: Annotated[
+        int,
+        typer.Option(help="Of policy sample: other numbers give other draws.", rich_help_panel=_SEARCH),
+    ] = GenerationOptions.seed
     early_stopping: Annotated[
-        Literal["false", "true", "never"],
+        Literal["false", "true", "never"] | None,
         typer.Option(
             help="Of policy hf: end a sentence with its first finished hypotheses, or when no better can be hoped for "
             "by the present length (false) or by any (never).",
+            show_default="the model's",
             rich_help_panel=_SEARCH,
         ),
-    ] = "false"
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +177,7 @@ class SearchFlags(ScoreFlags, BeamFlags):
 
     def keywords(self, **more: Any) -> dict[str, Any]:
         """The options, and `more` of them, as the keyword arguments of Model.generate and Model.translate."""
-        early_stopping = "never" if self.early_stopping == "never" else self.early_stopping == "true"
+        early_stopping = _EARLY_STOPPING[self.early_stopping]
         return {**asdict(self), "early_stopping": early_stopping, **self.token_lists(), **more}
 
 

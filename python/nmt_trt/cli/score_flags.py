@@ -8,42 +8,63 @@ from typing import Annotated, Any
 import typer
 
 from nmt_trt.errors import UsageError
-from nmt_trt.options import GenerationOptions
 
 _PANEL = "What a translation may hold"
+_DEFAULT = "with policy hf the model's, otherwise none"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFlags:
     """Fields of ScoreOptions, by the same names; lists of token ids are text here."""
 
-    min_length: Annotated[int, typer.Option(help="Fewest tokens before the end token.", rich_help_panel=_PANEL)] = (
-        GenerationOptions.min_length
-    )
+    min_length: Annotated[
+        int | None,
+        typer.Option(help="Fewest tokens before the end token.", show_default=_DEFAULT, rich_help_panel=_PANEL),
+    ] = None
     repetition_penalty: Annotated[
-        float,
-        typer.Option(help="Above 1: tokens seen before become unlikelier.", rich_help_panel=_PANEL),
-    ] = GenerationOptions.repetition_penalty
+        float | None,
+        typer.Option(
+            help="Above 1: tokens seen before become unlikelier.", show_default=_DEFAULT, rich_help_panel=_PANEL
+        ),
+    ] = None
     no_repeat_ngram: Annotated[
-        int,
-        typer.Option(help="Length of token sequences that may come once only; 0: none.", rich_help_panel=_PANEL),
-    ] = GenerationOptions.no_repeat_ngram
-    forced_bos: Annotated[int | None, typer.Option(help="The first token, by its id.", rich_help_panel=_PANEL)] = None
+        int | None,
+        typer.Option(
+            help="Length of token sequences that may come once only; 0: none.",
+            show_default=_DEFAULT,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    forced_bos: Annotated[
+        int | None,
+        typer.Option(help="The first token, by its id; -1: none.", show_default=_DEFAULT, rich_help_panel=_PANEL),
+    ] = None
     forced_eos: Annotated[
         int | None,
-        typer.Option(help="The last token at the length limit, by its id.", rich_help_panel=_PANEL),
+        typer.Option(
+            help="The last token at the length limit, by its id; -1: none.",
+            show_default=_DEFAULT,
+            rich_help_panel=_PANEL,
+        ),
     ] = None
     bad_words: Annotated[
         str | None,
         typer.Option(
             metavar="IDS,IDS,...",
-            help='Token sequences that must not come: ids separated by spaces, sequences by commas, as in "5 6, 7".',
+            help='Token sequences that must not come: ids separated by spaces, sequences by commas, as in "5 6, 7"; '
+            '"": none.',
+            show_default=_DEFAULT,
             rich_help_panel=_PANEL,
         ),
     ] = None
     suppress_tokens: Annotated[
         str | None,
-        typer.Option(metavar="IDS", help="Token ids that must not come, separated by spaces.", rich_help_panel=_PANEL),
+        typer.Option(
+            metavar="IDS",
+            help='Token ids that must not come, separated by spaces; "": none.',
+            show_default=_DEFAULT,
+            rich_help_panel=_PANEL,
+        ),
     ] = None
 
     def token_lists(self) -> dict[str, Any]:
@@ -52,11 +73,15 @@ class ScoreFlags:
         Raises:
             UsageError: something in a list is no whole number.
         """
-        words = [] if self.bad_words is None else self.bad_words.split(",")
+        words, tokens = self.bad_words, self.suppress_tokens
         return {
-            "bad_words": [_ids("--bad-words", word) for word in words],
-            "suppress_tokens": _ids("--suppress-tokens", self.suppress_tokens or ""),
+            "bad_words": None if words is None else _words("--bad-words", words),
+            "suppress_tokens": None if tokens is None else _ids("--suppress-tokens", tokens),
         }
+
+
+def _words(name: str, text: str) -> list[list[int]]:
+    return [_ids(name, word) for word in text.split(",")] if text.strip() else []
 
 
 def _ids(name: str, text: str) -> list[int]:

@@ -117,12 +117,30 @@ class TextConfig(_Frozen):
     target_tokenizer: TokenizerConfig
 
 
+class HfDefaults(_Frozen):
+    """What transformers' generate() does with the checkpoint when told nothing else, by the names of our options."""
+
+    beam_size: PositiveInt = 1
+    length_penalty: float = 1.0
+    max_length: PositiveInt = 20
+    early_stopping: bool | Literal["never"] = False
+    min_length: Annotated[int, Field(ge=0)] = 0
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
+    no_repeat_ngram: Annotated[int, Field(ge=0)] = 0
+    forced_bos: Annotated[int, Field(ge=-1)] = -1
+    forced_eos: Annotated[int, Field(ge=-1)] = -1
+    bad_words: tuple[Annotated[tuple[TokenId, ...], Field(min_length=1)], ...] = ()
+    suppress_tokens: tuple[TokenId, ...] = ()
+
+
 class GenerationDefaults(_Frozen):
     """Search settings that the checkpoint was published with."""
 
     beam_size: Annotated[int, Field(ge=1)] = 4
     length_penalty: float = 0.6
     max_length_delta: int = 50
+    hf: HfDefaults | None = None
+    """For policy hf, in place of those above that it has; None where the checkpoint is not of transformers."""
 
 
 class Provenance(_Frozen):

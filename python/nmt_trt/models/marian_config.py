@@ -5,15 +5,15 @@ Defaults are those of transformers' MarianConfig.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from nmt_trt.errors import UnsupportedModelError
 from nmt_trt.models.config import GenerationDefaults, SpecialTokens, StackConfig
 from nmt_trt.models.huggingface_files import CONFIG_FILE, Object
+from nmt_trt.models.published_search import published_search
 from nmt_trt.models.sections import Findings, Section
-from nmt_trt.options import MAX_BEAM_SIZE, MAX_LENGTH_PENALTY
+from nmt_trt.options import MAX_LENGTH_PENALTY
 
 _ACTIVATIONS: dict[str, Literal["relu", "gelu", "swish"]] = {
     "relu": "relu",
@@ -30,21 +30,8 @@ _FIXED = {
 }
 """Options that older configurations name, and the one value of each that MarianMTModel computes."""
 _SPECIAL: Object = {"pad_token_id": 58100, "eos_token_id": 0, "decoder_start_token_id": 58100}
-_NEUTRAL: dict[str, tuple[object, ...]] = {
-    "begin_suppress_tokens": (None, []),
-    "diversity_penalty": (None, 0.0),
-    "do_sample": (None, False),
-    "encoder_no_repeat_ngram_size": (None, 0),
-    "forced_bos_token_id": (None,),
-    "min_length": (None, 0),
-    "min_new_tokens": (None, 0),
-    "no_repeat_ngram_size": (None, 0),
-    "num_beam_groups": (None, 1),
-    "repetition_penalty": (None, 1.0),
-    "sequence_bias": (None,),
-    "suppress_tokens": (None, []),
-}
-"""Settings of a search that a model directory does not keep, and the values with which they do nothing."""
+_OLD_SEARCH: Object = {"forced_eos_token_id": 0}
+"""What config.json says of a search where there is no generation_config.json."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +80,7 @@ def parse_marian_config(config: Object, generation: Object) -> MarianConfig:
         )
     encoder, decoder = _stack(top, "encoder", source_size), _stack(top, "decoder", target_size)
     special = _special_tokens(search, min(source_size, target_size), target_size)
-    defaults, notes = _generation(search)
-    notes += _ignored(search.values, special)
+    defaults, notes = _generation(Section("", generation or {**_OLD_SEARCH, **config}, findings), target_size)
     findings.report()
     return MarianConfig(
         encoder=encoder,
@@ -161,27 +147,12 @@ def _special_tokens(search: Section, common_size: int, target_size: int) -> Spec
     return tokens
 
 
-def _generation(search: Section) -> tuple[GenerationDefaults, tuple[str, ...]]:
-    """The search settings, and notes on those that are out of range."""
-    notes: tuple[str, ...] = ()
-    beam_size = search.integer("num_beams", GenerationDefaults().beam_size)
-    if beam_size > MAX_BEAM_SIZE:
-        notes += (f"its num_beams {beam_size} is more than {MAX_BEAM_SIZE}, which became the default instead",)
-    penalty = search.number("length_penalty", 1.0)
+def _generation(published: Section, vocabulary: int) -> tuple[GenerationDefaults, tuple[str, ...]]:
+    """The search settings, and notes on those that are out of range or not kept."""
+    hf, notes = published_search(published, vocabulary)
+    beam_size = GenerationDefaults().beam_size if published.values.get("num_beams") is None else hf.beam_size
+    penalty = hf.length_penalty
     if not 0 <= penalty <= MAX_LENGTH_PENALTY:
-        notes += (
-            f"its length_penalty {penalty:g} is not from 0 to {MAX_LENGTH_PENALTY}; 1 became the default instead",
-        )
+        notes += (f"its length_penalty {penalty:g} holds for policy hf; that of the others became 1",)
         penalty = 1.0
-    beam_size = min(beam_size, MAX_BEAM_SIZE)
-    return GenerationDefaults(beam_size=beam_size, length_penalty=penalty, max_length_delta=-1), notes
-
-
-def _ignored(values: Mapping[object, object], special: SpecialTokens) -> tuple[str, ...]:
-    """A note on settings of the search that the checkpoint was published with and that are not kept."""
-    names = [name for name, neutral in _NEUTRAL.items() if values.get(name) not in neutral]
-    if values.get("bad_words_ids") not in (None, [], [[special.pad]]):
-        names.append("bad_words_ids")
-    if values.get("forced_eos_token_id") not in (None, special.eos, [special.eos]):
-        names.append("forced_eos_token_id")
-    return (f"its search settings are not kept: {', '.join(sorted(names))}",) if names else ()
+    return GenerationDefaults(beam_size=beam_size, length_penalty=penalty, max_length_delta=-1, hf=hf), notes

@@ -37,10 +37,21 @@ class Backend(Protocol):
             SourceError: a source for which this backend has no room.
         """
 
-    def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
+    def search(
+        self,
+        rows: Sequence[Row],
+        options: ResolvedOptions,
+        timings: Timings,
+        *,
+        target_prefix: Sequence[Row] | None = None,
+        sentence_numbers: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
+        `target_prefix`, if any, has the first tokens of each sentence; by `sentence_numbers` policy sample draws.
+
         Raises:
+            UsageError: there are prefixes, which this backend does not take.
             BackendError: it failed; the next batch may succeed.
         """
 

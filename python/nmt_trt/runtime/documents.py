@@ -29,6 +29,7 @@ class DocumentTranslator:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._done = 0
         source_language, self._target_language = model.languages
         self._splitter = SentenceSplitter(source_language)
 
@@ -47,9 +48,12 @@ class DocumentTranslator:
         sentences = [sentence for line in cut for sentence in line.sentences]
         split = time.perf_counter() - started
         try:
-            hypotheses, timings = self._model.translate_hypotheses(sentences, progress=progress, **options)
+            hypotheses, timings = self._model.translate_hypotheses(
+                sentences, first_number=self._done, progress=progress, **options
+            )
         except SourceError as error:
             raise _placed(error, cut, edges) from error
+        self._done += len(sentences)
         timings.preprocess += split
         best = [found[0][0] for found in hypotheses]
         translated = [

@@ -1,4 +1,4 @@
-"""Turns whatever a caller gives as source ids into checked int32 rows."""
+"""Turns whatever a caller gives as token ids into checked int32 rows."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ def source_rows(src_ids: SourceIds, config: TransformerConfig) -> list[Row]:
             vocabulary, or is longer than the encoder's positions.
         UsageError: not a batch at all.
     """
-    return [_checked_row(index, row, config) for index, row in enumerate(_split_rows(src_ids))]
+    return [_checked_row(index, row, config) for index, row in enumerate(_split_rows("src_ids", src_ids))]
 
 
-def _split_rows(src_ids: SourceIds) -> list[npt.NDArray[Any]]:
-    if isinstance(src_ids, (str, bytes)):
-        raise UsageError("src_ids must be token ids [batch, length]; given text, which translate() takes")
-    if isinstance(src_ids, (list, tuple)):
-        return [_as_array(row) for row in src_ids]
-    array = _as_array(src_ids)
+def _split_rows(name: str, ids: SourceIds) -> list[npt.NDArray[Any]]:
+    if isinstance(ids, (str, bytes)):
+        raise UsageError(f"{name} must be token ids [batch, length]; given text, which translate() takes")
+    if isinstance(ids, (list, tuple)):
+        return [_as_array(name, row) for row in ids]
+    array = _as_array(name, ids)
     if array.ndim != 2:
-        raise UsageError(f"src_ids must have two dimensions [batch, length]; given shape {array.shape}")
+        raise UsageError(f"{name} must have two dimensions [batch, length]; given shape {array.shape}")
     return list(array)
 
 
-def _as_array(values: Any) -> npt.NDArray[Any]:
+def _as_array(name: str, values: Any) -> npt.NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values
     if hasattr(values, "__dlpack__"):
-        return _from_dlpack(values)
+        return _from_dlpack(name, values)
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError) as error:
-        raise UsageError(f"src_ids must be integers [batch, length]; given {type(values).__name__}") from error
+        raise UsageError(f"{name} must be integers [batch, length]; given {type(values).__name__}") from error
     return array.astype(np.int32) if array.size == 0 else array
 
 
-def _from_dlpack(values: Any) -> npt.NDArray[Any]:
+def _from_dlpack(name: str, values: Any) -> npt.NDArray[Any]:
     """A tensor's values in host memory. Of a GPU's tensor the producer makes the copy, behind its own work on it."""
     try:
         try:
@@ -59,7 +59,7 @@ def _from_dlpack(values: Any) -> npt.NDArray[Any]:
         except TypeError:  # from before DLPack 1.0, whose producers cannot be asked for a copy
             return np.from_dlpack(values)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        raise UsageError(f"src_ids cannot be read from this {type(values).__name__}: {error}") from error
+        raise UsageError(f"{name} cannot be read from this {type(values).__name__}: {error}") from error
 
 
 def _checked_row(index: int, row: npt.NDArray[Any], config: TransformerConfig) -> Row:
@@ -80,6 +80,37 @@ def _checked_row(index: int, row: npt.NDArray[Any], config: TransformerConfig) -
     if trimmed.size > config.encoder.max_positions:
         raise SourceError(index, f"has {trimmed.size} tokens; the model's limit is {config.encoder.max_positions}")
     return trimmed.astype(np.int32)
+
+
+def target_rows(name: str, tgt_ids: SourceIds, config: TransformerConfig) -> list[Row]:
+    """Tokens of translations as int32 arrays without padding; any of them may be empty.
+
+    Raises:
+        UsageError: not rows of integers, an id outside the vocabulary, padding inside, or EOS before the end.
+    """
+    return [_checked_target(f"{name}[{index}]", row, config) for index, row in enumerate(_split_rows(name, tgt_ids))]
+
+
+def _checked_target(name: str, row: npt.NDArray[Any], config: TransformerConfig) -> Row:
+    if row.ndim != 1 or row.dtype.kind not in "iu":
+        raise UsageError(f"{name} must be a row of token ids; given {row.dtype} of shape {row.shape}")
+    tokens, vocabulary = config.special_tokens, config.decoder.vocab_size
+    kept = np.flatnonzero(row != tokens.pad)
+    trimmed = row[: kept[-1] + 1] if kept.size else row[:0]
+    if kept.size != trimmed.size:
+        raise UsageError(f"{name} has padding ({tokens.pad}) before its end")
+    outside = trimmed[(trimmed < 0) | (trimmed >= vocabulary)]
+    if outside.size:
+        raise UsageError(f"{name} has an id outside 0..{vocabulary - 1}: {outside[0]}")
+    if tokens.eos in trimmed[:-1]:
+        raise UsageError(f"{name} has EOS ({tokens.eos}) before its end")
+    return trimmed.astype(np.int32)
+
+
+def check_count(name: str, given: int, sentences: int) -> None:
+    """Raise UsageError unless there is one for each sentence."""
+    if given != sentences:
+        raise UsageError(f"{name} must have one for each of {sentences} sentences; given {given}")
 
 
 def pad_rows(rows: Sequence[Row], pad: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

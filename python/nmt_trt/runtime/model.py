@@ -15,12 +15,13 @@ import numpy as np
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.model_directory import read_config, read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.options import GenerationKeywords, ResolvedOptions, make_options
-from nmt_trt.results import GenerationResult, Hypothesis, Timings
+from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make_options
+from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
-from nmt_trt.runtime.inputs import Row, SourceIds, source_rows
+from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
+from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
@@ -130,13 +131,26 @@ class Model:
             self._backend.warmup(sentences, source_length, resolved)
 
     def generate(
-        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+        self,
+        src_ids: SourceIds,
+        *,
+        target_prefix: SourceIds | None = None,
+        first_number: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> GenerationResult:
         """Search the best target sequences of a batch of any size.
 
         Args:
             src_ids: exactly the encoder's input, special tokens included: [B,S] integers padded on the right (numpy,
                 or a tensor through DLPack), or a ragged list of rows.
+            target_prefix: for each sentence the first tokens of all of its hypotheses, none where it is empty: rows as
+                of `src_ids`, without the start token. They are part of what is returned, and count as generated ones
+                do: towards lengths, and with the model's log-probabilities towards scores. Options that change scores
+                begin to work behind them. EOS as last token makes it the whole translation. Not with policy "nemo",
+                on the CPU.
+            first_number: number of the first sentence, which the draws of policy "sample" depend on; the others have
+                the numbers behind it.
             progress: told how many sentences were finished, after each batch.
             **options: see GenerationOptions.
 
@@ -145,31 +159,53 @@ class Model:
             BackendError: the backend failed; the next call may succeed.
         """
         resolved = make_options(**options).resolve(self.config)
-        return self._generate(source_rows(src_ids, self.config), resolved, progress)
+        rows = source_rows(src_ids, self.config)
+        prefixes = None if target_prefix is None else target_rows("target_prefix", target_prefix, self.config)
+        return self._generate(rows, resolved, progress, prefixes, range(first_number, first_number + len(rows)))
 
     @overload  # a str is a sequence of str too: the first signature wins
     def translate(  # type: ignore[overload-overlap]
-        self, text: str, **options: Unpack[GenerationKeywords]
+        self, text: str, *, target_prefix: str | None = None, **options: Unpack[GenerationKeywords]
     ) -> str: ...
 
     @overload
-    def translate(self, text: Sequence[str], **options: Unpack[GenerationKeywords]) -> list[str]: ...
+    def translate(
+        self, text: Sequence[str], *, target_prefix: Sequence[str] | None = None, **options: Unpack[GenerationKeywords]
+    ) -> list[str]: ...
 
-    def translate(self, text: str | Sequence[str], **options: Unpack[GenerationKeywords]) -> str | list[str]:
+    def translate(
+        self,
+        text: str | Sequence[str],
+        *,
+        target_prefix: str | Sequence[str] | None = None,
+        **options: Unpack[GenerationKeywords],
+    ) -> str | list[str]:
         """Translate one text or a list of them; an empty one stays empty.
+
+        `target_prefix` is what the translation begins with, one for each text; see `generate`. It is cut into the
+        tokens that the target's tokenizer makes of it, so that the last of them ends where the prefix does.
 
         Raises:
             UsageError: the model has no tokenizer, an option cannot be used, or a text is too long for the model.
         """
         if isinstance(text, str):
-            return self.translate([text], **options)[0]
-        hypotheses, _ = self.translate_hypotheses(text, **options)
+            prefixes = None if target_prefix is None else [_one_text(target_prefix)]
+            return self.translate([text], target_prefix=prefixes, **options)[0]
+        hypotheses, _ = self.translate_hypotheses(text, target_prefix=target_prefix, **options)
         return [best[0][0] for best in hypotheses]
 
     def translate_hypotheses(
-        self, texts: Sequence[str], *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+        self,
+        texts: Sequence[str],
+        *,
+        target_prefix: Sequence[str] | None = None,
+        first_number: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
         """Translate texts to their hypotheses, best first, each with its text; and the time of each stage.
+
+        `target_prefix` is as for `translate`, `first_number` as for `generate`.
 
         Raises:
             UsageError: as `translate`.
@@ -180,12 +216,15 @@ class Model:
         filled = [index for index, text in enumerate(texts) if text.strip()]
         try:
             rows = source_rows([pipeline.encode(texts[index]) for index in filled], self.config)
+            prefixes = self._encoded_prefixes(target_prefix, texts, filled)
             preprocess = time.perf_counter() - started
-            result = self._generate(rows, resolved, progress)
+            numbers = [first_number + index for index in filled]
+            result = self._generate(rows, resolved, progress, prefixes, numbers)
         except SourceError as error:
             raise SourceError(filled[error.index], error.problem, name="texts") from error
         started = time.perf_counter()
-        nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0)
+        no_scores = np.empty(0, dtype=np.float32) if resolved.token_scores else None
+        nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0, no_scores)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
         for index, hypotheses in zip(filled, result.hypotheses, strict=True):
             answers[index] = [(pipeline.decode(h.tokens), h) for h in hypotheses]
@@ -193,7 +232,65 @@ class Model:
         result.timings.postprocess += time.perf_counter() - started
         return answers, result.timings
 
-    def generate_async(self, src_ids: SourceIds, **options: Unpack[GenerationKeywords]) -> Future[GenerationResult]:
+    def score(
+        self,
+        src_ids: SourceIds,
+        tgt_ids: SourceIds,
+        *,
+        progress: Progress | None = None,
+        batch_size: int | None = None,
+        batch_type: BatchType = "sentences",
+        deterministic: bool = False,
+    ) -> list[TargetScore]:
+        """The log-probability of each token of translations that are given. On the CPU.
+
+        Args:
+            src_ids: as for `generate`.
+            tgt_ids: the translation of each source: rows as of `src_ids`, without the start token, with EOS or without;
+                EOS is scored in any case.
+            progress: as for `generate`.
+            batch_size, batch_type, deterministic: see GenerationOptions.
+
+        Raises:
+            UsageError: ids that cannot be used, or too many of them for the model.
+            BackendError: the backend failed; the next call may succeed.
+        """
+        options = scoring_options(
+            self.config, batch_size=batch_size, batch_type=batch_type, deterministic=deterministic
+        )
+        targets = target_rows("tgt_ids", tgt_ids, self.config)
+        return self._score(source_rows(src_ids, self.config), "tgt_ids", targets, options, progress)
+
+    def score_text(
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        progress: Progress | None = None,
+        batch_size: int | None = None,
+        batch_type: BatchType = "sentences",
+        deterministic: bool = False,
+    ) -> list[TargetScore]:
+        """`score` of texts, which the tokenizers of source and target cut.
+
+        Raises:
+            UsageError: as `score`; or the model has no tokenizer.
+        """
+        options = scoring_options(
+            self.config, batch_size=batch_size, batch_type=batch_type, deterministic=deterministic
+        )
+        pipeline = self._pipeline()
+        check_count("targets", len(targets), len(sources))
+        try:
+            rows = source_rows([pipeline.encode(text) for text in sources], self.config)
+        except SourceError as error:
+            raise SourceError(error.index, error.problem, name="sources") from error
+        tokens = target_rows("targets", [pipeline.encode_target(text) for text in targets], self.config)
+        return self._score(rows, "targets", tokens, options, progress)
+
+    def generate_async(
+        self, src_ids: SourceIds, *, target_prefix: SourceIds | None = None, **options: Unpack[GenerationKeywords]
+    ) -> Future[GenerationResult]:
         """`generate` in the model's own thread; see `translate_async`. The ids are copied before this returns.
 
         Raises:
@@ -201,21 +298,28 @@ class Model:
         """
         try:
             rows = source_rows(src_ids, self.config)
+            prefixes = None if target_prefix is None else target_rows("target_prefix", target_prefix, self.config)
         except UsageError as error:
             failure = error
             return self._worker.submit(lambda: _raise(failure))
-        return self._worker.submit(lambda: self.generate(rows, **options))
+        return self._worker.submit(lambda: self.generate(rows, target_prefix=prefixes, **options))
 
     @overload
     def translate_async(  # type: ignore[overload-overlap]
-        self, text: str, **options: Unpack[GenerationKeywords]
+        self, text: str, *, target_prefix: str | None = None, **options: Unpack[GenerationKeywords]
     ) -> Future[str]: ...
 
     @overload
-    def translate_async(self, text: Sequence[str], **options: Unpack[GenerationKeywords]) -> Future[list[str]]: ...
+    def translate_async(
+        self, text: Sequence[str], *, target_prefix: Sequence[str] | None = None, **options: Unpack[GenerationKeywords]
+    ) -> Future[list[str]]: ...
 
     def translate_async(
-        self, text: str | Sequence[str], **options: Unpack[GenerationKeywords]
+        self,
+        text: str | Sequence[str],
+        *,
+        target_prefix: str | Sequence[str] | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> Future[str] | Future[list[str]]:
         """`translate` in a thread that the model keeps for such requests, one after the other in their order.
 
@@ -227,9 +331,11 @@ class Model:
             UsageError: the model is closed.
         """
         if isinstance(text, str):
-            return self._worker.submit(lambda: self.translate(text, **options))
+            prefix = None if target_prefix is None else _one_text(target_prefix)
+            return self._worker.submit(lambda: self.translate(text, target_prefix=prefix, **options))
         texts = list(text)
-        return self._worker.submit(lambda: self.translate(texts, **options))
+        prefixes = None if target_prefix is None else list(target_prefix)
+        return self._worker.submit(lambda: self.translate(texts, target_prefix=prefixes, **options))
 
     def translate_iter(
         self, lines: Iterable[str], *, window: int = DEFAULT_WINDOW, **options: Unpack[GenerationKeywords]
@@ -270,17 +376,69 @@ class Model:
             raise UsageError(f"{self.directory}: this model has no tokenizer; it can only generate() from ids")
         return self._text
 
-    def _generate(self, rows: list[Row], options: ResolvedOptions, progress: Progress | None) -> GenerationResult:
+    def _score(
+        self, rows: list[Row], name: str, targets: list[Row], options: ResolvedOptions, progress: Progress | None
+    ) -> list[TargetScore]:
+        check_count(name, len(targets), len(rows))
+        ended = ended_targets(name, targets, self.config)
+        return target_scores(ended, self._generate(rows, options, progress, ended, range(len(rows))))
+
+    def _encoded_prefixes(
+        self, target_prefix: Sequence[str] | None, texts: Sequence[str], filled: Sequence[int]
+    ) -> list[Row] | None:
+        """The tokens of the prefixes of those texts that are not empty."""
+        if target_prefix is None:
+            return None
+        if isinstance(target_prefix, str):
+            raise UsageError("target_prefix must be a list of texts, as what is translated is; given one text")
+        check_count("target_prefix", len(target_prefix), len(texts))
+        if self.config.text is not None and self.config.text.target_tokenizer.right_to_left:
+            raise UsageError("this model writes its translations from their end; give the first tokens to generate()")
+        pipeline = self._pipeline()
+        return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], self.config)
+
+    def _generate(
+        self,
+        rows: list[Row],
+        options: ResolvedOptions,
+        progress: Progress | None,
+        prefixes: list[Row] | None,
+        numbers: Sequence[int],
+    ) -> GenerationResult:
+        if prefixes is not None:
+            _check_prefixes(prefixes, rows, options)
         timings = Timings()
         hypotheses: list[list[Hypothesis]] = [[] for _ in rows]
         with self._lock:
             for batch in self._backend.plan_batches([row.size for row in rows], options):
-                found = self._backend.search([rows[index] for index in batch], options, timings)
+                forced = None if prefixes is None else [prefixes[index] for index in batch]
+                found = self._backend.search(
+                    [rows[index] for index in batch],
+                    options,
+                    timings,
+                    target_prefix=forced,
+                    sentence_numbers=[numbers[index] for index in batch],
+                )
                 for index, sentence in zip(batch, found, strict=True):
                     hypotheses[index] = sentence
                 if progress is not None:
                     progress(len(batch))
         return GenerationResult(hypotheses, timings)
+
+
+def _check_prefixes(prefixes: Sequence[Row], rows: Sequence[Row], options: ResolvedOptions) -> None:
+    if options.policy == "nemo":
+        raise UsageError("target_prefix: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
+    check_count("target_prefix", len(prefixes), len(rows))
+    for index, (prefix, row) in enumerate(zip(prefixes, rows, strict=True)):
+        if prefix.size > (limit := options.length_limit(row.size)):
+            raise UsageError(f"target_prefix[{index}] has {prefix.size} tokens; its translation may have {limit}")
+
+
+def _one_text(target_prefix: str | Sequence[str]) -> str:
+    if not isinstance(target_prefix, str):
+        raise UsageError(f"target_prefix must be one text, as what is translated is; given {target_prefix!r}")
+    return target_prefix
 
 
 def _raise(error: Exception) -> NoReturn:

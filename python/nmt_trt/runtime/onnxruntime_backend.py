@@ -51,29 +51,50 @@ class OnnxRuntimeBackend:
     def warmup(self, sentences: int, source_length: int, options: ResolvedOptions) -> None:
         """Nothing: the first sentences wait for nothing here."""
 
-    def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
+    def search(
+        self,
+        rows: Sequence[Row],
+        options: ResolvedOptions,
+        timings: Timings,
+        *,
+        target_prefix: Sequence[Row] | None = None,
+        sentence_numbers: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`."""
         try:
-            return self._search(rows, options, timings)
+            return self._search(rows, options, timings, target_prefix or (), sentence_numbers or ())
         except Error:
             raise
         except Exception as error:  # ONNX Runtime's own errors share no base class
             raise BackendError(f"ONNX Runtime failed on a batch of {len(rows)} sentences: {error}") from error
 
-    def _search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
+    def _search(
+        self,
+        rows: Sequence[Row],
+        options: ResolvedOptions,
+        timings: Timings,
+        prefixes: Sequence[Row],
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
         started = time.perf_counter()
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
         outputs = self._encoder.run(self._encoder_outputs, {"input_ids": ids, "input_length": lengths})
         encoded = time.perf_counter()
         cross = dict(zip(self._encoder_outputs, outputs, strict=True))
-        search = self._decode(cross, ids.shape[1], lengths, options)
-        hypotheses = [[Hypothesis(h.tokens, h.score, h.log_prob) for h in sentence] for sentence in search.results()]
+        search = self._decode(cross, ids.shape[1], lengths, options, prefixes, numbers)
+        hypotheses = [[_hypothesis(found, options) for found in sentence] for sentence in search.results()]
         timings.encoder += encoded - started
         timings.generator += time.perf_counter() - encoded
         return hypotheses
 
     def _decode(
-        self, cross: dict[str, np.ndarray], padded: int, lengths: np.ndarray, options: ResolvedOptions
+        self,
+        cross: dict[str, np.ndarray],
+        padded: int,
+        lengths: np.ndarray,
+        options: ResolvedOptions,
+        prefixes: Sequence[Row],
+        numbers: Sequence[int],
     ) -> _core.BeamSearch:
         tokens, stack = self._config.special_tokens, self._config.decoder
         padded_lengths = [padded] * len(lengths) if options.policy == "nemo" else [int(length) for length in lengths]
@@ -89,6 +110,13 @@ class OnnxRuntimeBackend:
             bos=tokens.start,
             vocab_size=stack.vocab_size,
             max_lengths=limits,
+            token_scores=options.token_scores,
+            target_prefix=[prefix.tolist() for prefix in prefixes],
+            sampling_temperature=options.sampling_temperature,
+            sampling_topk=options.sampling_topk,
+            sampling_topp=options.sampling_topp,
+            seed=options.seed,
+            sentence_numbers=numbers,
             early_stopping=options.early_stopping,
             **options.score_keywords(),
         )
@@ -111,6 +139,11 @@ class OnnxRuntimeBackend:
             search.write_self_bias(state.self_bias, prefix_slots)
             search.advance(state.step(search.tokens(), search.steps, write_index))
         return search
+
+
+def _hypothesis(found: _core.Hypothesis, options: ResolvedOptions) -> Hypothesis:
+    scores = found.token_scores if options.token_scores else None
+    return Hypothesis(found.tokens, found.score, found.log_prob, scores)
 
 
 def _session(path: Path, threads: int | None) -> ort.InferenceSession:

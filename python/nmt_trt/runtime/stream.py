@@ -84,8 +84,12 @@ def translate_windows(
     if model.config.text is None:
         raise UsageError(f"{model.directory}: this model has no tokenizer; it can only generate from ids")
 
+    done = 0
+
     def translate(window_lines: Sequence[str]) -> list[Translation]:
-        hypotheses, spent = model.translate_hypotheses(window_lines, progress=progress, **options)
+        nonlocal done
+        hypotheses, spent = model.translate_hypotheses(window_lines, first_number=done, progress=progress, **options)
+        done += len(window_lines)
         _add(timings, spent)
         return [Translation(source, found) for source, found in zip(window_lines, hypotheses, strict=True)]
 
@@ -134,8 +138,12 @@ def generate_windows(
         LineError: a row that is not an encoder input, once everything before it has been yielded.
     """
 
+    done = 0
+
     def generate(window_rows: Sequence[Sequence[int]]) -> list[Generated]:
-        result = model.generate(list(window_rows), progress=progress, **options)
+        nonlocal done
+        result = model.generate(list(window_rows), first_number=done, progress=progress, **options)
+        done += len(window_rows)
         _add(timings, result.timings)
         return list(zip(window_rows, result.hypotheses, strict=True))
 

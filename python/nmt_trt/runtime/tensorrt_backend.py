@@ -92,9 +92,10 @@ class TensorRTBackend:
 
         Raises:
             SourceError: a source of more tokens than the engines take, or than a batch may hold.
-            UsageError: a beam size that they do not take.
+            UsageError: a beam size that they do not take, or an option that only the CPU has.
             BackendError: see `search`.
         """
+        _check_options(options)
         self._check_lengths(lengths)
         if not lengths:
             return []
@@ -104,12 +105,23 @@ class TensorRTBackend:
             return batches_by_bucket(lengths, self._generator.source_bucket, limits)
         return batches_by_length(lengths, options, limits)
 
-    def search(self, rows: Sequence[Row], options: ResolvedOptions, timings: Timings) -> list[list[Hypothesis]]:
+    def search(
+        self,
+        rows: Sequence[Row],
+        options: ResolvedOptions,
+        timings: Timings,
+        *,
+        target_prefix: Sequence[Row] | None = None,
+        sentence_numbers: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
         Raises:
+            UsageError: there are prefixes, which only the CPU takes.
             BackendError: EngineError, EngineBuildError, CudaError or OutOfMemoryError; the next batch may succeed.
         """
+        if target_prefix is not None:
+            raise UsageError("target_prefix runs on the CPU so far: backend='onnxruntime'")
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
         found, encoder_seconds, generator_seconds = self._generator.generate(
             ids,
@@ -132,9 +144,10 @@ class TensorRTBackend:
         """Plans, kernels and CUDA graphs for batches of these sizes.
 
         Raises:
-            UsageError: the engines take no such batch.
+            UsageError: the engines take no such batch, or an option that only the CPU has.
             BackendError: see `search`.
         """
+        _check_options(options)
         for name, given, most in (
             ("source_length", source_length, self.shapes.source.max),
             ("sentences", sentences, self._largest_batch(options)),
@@ -178,6 +191,14 @@ class TensorRTBackend:
         if self._runtime_cache is not None and memory != self._memory_of_kept:
             self._runtime_cache.save(self._library)
             self._memory_of_kept = memory
+
+
+def _check_options(options: ResolvedOptions) -> None:
+    missing = [f"policy '{options.policy}'"] if options.policy == "sample" else []
+    missing += ["token_scores"] if options.token_scores else []
+    if missing:
+        verb = "runs" if len(missing) == 1 else "run"
+        raise UsageError(f"{', '.join(missing)} {verb} on the CPU so far: backend='onnxruntime'")
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

@@ -76,6 +76,16 @@ class TextPipeline:
         bos = [] if self._frame.bos is None else [self._frame.bos]
         return [*(() if begins_with_language else self._prefix), *bos, *ids, self._frame.eos]
 
+    def encode_target(self, text: str) -> list[int]:
+        """Ids of a translation, in the order in which they are generated, without special tokens around them.
+
+        Raises:
+            UsageError: not a text, or a multilingual model without a language.
+            MissingDependencyError: the language needs a package that is not installed.
+        """
+        check_text(text)
+        return self._target.encode(self._target_processor.prepare(text.rstrip("\n"))) if text.strip() else []
+
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """Text of generated ids; special tokens leave no trace, ids beyond the vocabulary are unknown tokens.
 

@@ -127,8 +127,8 @@ void compare_with_policy(uint64_t seed, PolicyKind kind) {
   const auto penalties = penalty_table(options, kSteps);
   const BeamRules rules = rules_of(options, penalties);
   const auto policy = make_policy(options);
-  Sentence sentence = {Beam(options.beam_size, options.eos, options.pad), FinishedPool(policy->pool_size()),
-                       kSteps, false};
+  Sentence sentence = {0, Beam(options.beam_size, options.eos, options.pad),
+                       FinishedPool(policy->pool_size()), kSteps, false};
   std::vector<Move> expected;
   for (int32_t step = 0; step < kSteps; ++step) {
     std::vector<BeamSlot> old;

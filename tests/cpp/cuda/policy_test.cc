@@ -32,7 +32,7 @@ class Mirror {
         no_edits_(options.vocab_size, false),
         top_(options.vocab_size, policy_->candidates() + 1, policy_->excluded_token()) {
     for (const int32_t limit : options.max_lengths) {
-      sentences_.push_back({Beam(options.beam_size, options.eos, options.pad),
+      sentences_.push_back({sentences_.size(), Beam(options.beam_size, options.eos, options.pad),
                             FinishedPool(policy_->pool_size()), limit, false});
     }
   }

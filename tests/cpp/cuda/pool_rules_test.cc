@@ -24,6 +24,9 @@ float random_score(Random& random) {
                                        : -0.5F * static_cast<float>(random.integer(1, 12));
 }
 
+// The first hypothesis with one more token, and then this sum.
+Move continued(int32_t token, float sum) { return {0, token, Slot{sum, 1.0F, 0, false}, 0.0F}; }
+
 TEST(PoolRules, PoolsAreFinishedPools) {
   for (uint64_t seed = 0; seed < 500; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -35,7 +38,7 @@ TEST(PoolRules, PoolsAreFinishedPools) {
     const Beam beam(1, 1, 2);
     for (int32_t token = 3; token < 40; ++token) {
       const float score = random_score(random);
-      expected.offer(score, -1.0F, beam, 0, token);
+      expected.offer(score, continued(token, -1.0F), beam);
       pool.offer({score, -1.0F, 0, 0, token});
       ASSERT_EQ(pool.full(), expected.full());
       ASSERT_EQ(bits_of(pool.worst()), bits_of(expected.worst()));
@@ -71,11 +74,10 @@ Case random_case(Random& random) {
 
 bool expected_to_be_done(const Case& drawn) {
   const SearchOptions& options = drawn.options;
-  Sentence sentence = {Beam(options.beam_size, options.eos, options.pad), FinishedPool(options.beam_size),
+  Sentence sentence = {0, Beam(options.beam_size, options.eos, options.pad), FinishedPool(options.beam_size),
                        options.max_lengths[0], false};
-  for (const float score : drawn.scores) sentence.pool.offer(score, score, sentence.beam, 0, 5);
-  const std::vector<Move> moves(static_cast<size_t>(options.beam_size),
-                                Move{0, 5, Slot{drawn.sum, 1.0F, 0, false}});
+  for (const float score : drawn.scores) sentence.pool.offer(score, continued(5, score), sentence.beam);
+  const std::vector<Move> moves(static_cast<size_t>(options.beam_size), continued(5, drawn.sum));
   for (int32_t step = 0; step < drawn.length; ++step) sentence.beam.extend(moves);
   return make_policy(options)->finished(sentence);
 }

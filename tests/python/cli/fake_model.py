@@ -46,7 +46,13 @@ class FakeModel(Model):
         return "fake backend (for tests)"
 
     def translate_hypotheses(
-        self, texts: Sequence[str], *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+        self,
+        texts: Sequence[str],
+        *,
+        target_prefix: Sequence[str] | None = None,
+        first_number: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> tuple[list[list[tuple[str, Hypothesis]]], Timings]:
         self._check(texts)
         self.options = options
@@ -57,14 +63,23 @@ class FakeModel(Model):
         return answers, Timings(preprocess=1, encoder=2, generator=3, postprocess=4)
 
     def generate(
-        self, src_ids: SourceIds, *, progress: Progress | None = None, **options: Unpack[GenerationKeywords]
+        self,
+        src_ids: SourceIds,
+        *,
+        target_prefix: SourceIds | None = None,
+        first_number: int = 0,
+        progress: Progress | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> GenerationResult:
         rows = [list(map(int, row)) for row in src_ids]
         if [] in rows:
             raise SourceError(rows.index([]), "is empty")
         self._check(rows)
-        count = make_options(**options).num_hypotheses
-        answers = [[_hypothesis([*row[::-1], *[7] * n]) for n in range(count)] for row in rows]
+        asked = make_options(**options)
+        answers = [
+            [_hypothesis([*row[::-1], *[7] * n], scored=asked.token_scores) for n in range(asked.num_hypotheses)]
+            for row in rows
+        ]
         return GenerationResult(answers, Timings(encoder=2, generator=3))
 
     def _check(self, inputs: Sequence[Sequence[object]]) -> None:
@@ -74,5 +89,6 @@ class FakeModel(Model):
         self.asked.append(list(inputs))
 
 
-def _hypothesis(tokens: list[int]) -> Hypothesis:
-    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5)
+def _hypothesis(tokens: list[int], *, scored: bool = False) -> Hypothesis:
+    scores = np.array([-1.0, -0.5], dtype=np.float32) if scored else None
+    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5, scores)

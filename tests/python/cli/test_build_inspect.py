@@ -18,7 +18,7 @@ from nmt_trt.engines.plan_spec import EngineShapes, Range
 from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.inspection import count_parameters, inspect_path
 from nmt_trt.model_directory import read_weights
-from nmt_trt.models.config import GenerationDefaults
+from nmt_trt.models.config import GenerationDefaults, HfDefaults
 from random_models import write_random_model
 
 
@@ -117,6 +117,16 @@ def test_inspect_tells_engines_and_the_sizes_of_later_ones(run: Run, tmp_path: P
     assert report["engine_sizes"] == {"batch": "1:8:64", "source": "1:8:16", "beam": "1:4:8"}
     shapes = {"batch": "1:8:64", "source": "1:64:256", "beam": "1:4:8"}
     assert report["engines"] == [{"name": folder.name, **made, "shapes": shapes, "plans": 2, "size": 1400}]
+
+
+def test_inspect_tells_the_defaults_of_policy_hf(run: Run, tmp_path: Path) -> None:
+    words = tuple((word, word + 1) for word in range(1, 11))
+    hf = HfDefaults(beam_size=6, length_penalty=-0.5, early_stopping=True, bad_words=words, suppress_tokens=(4, 5))
+    write_random_model(tmp_path / "model", 0, generation=GenerationDefaults(hf=hf))
+    assert (
+        "with policy hf   beam size 6, length penalty -0.5, max length 20, early stopping true, "
+        "bad words 1 2 / 2 3 / 3 4 / 4 5 / 5 6 / 6 7 / 7 8 / 8 9 / ... (10), suppress tokens 4 5"
+    ) in run("inspect", tmp_path / "model").stdout.splitlines()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -19,7 +19,7 @@ from nmt_trt.engines.flavours import FlavourName
 from nmt_trt.errors import BackendError, EngineError
 from nmt_trt.gpu import Gpu
 
-COMMANDS = ("build", "translate", "generate", "evaluate", "inspect", "doctor", "demo")
+COMMANDS = ("build", "translate", "generate", "score", "evaluate", "inspect", "doctor", "demo")
 SHARED = (
     "--beam-size",
     "--length-penalty",

@@ -62,8 +62,10 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "beam_size": 3,
         "length_penalty": 0.7,
         "max_length": 20,
+        "max_length_factor": 1.5,
         "max_length_delta": 6,
         "num_hypotheses": 2,
+        "token_scores": True,
         "policy": "gnmt",
         "batch_size": 5,
         "batch_type": "sentences",
@@ -75,10 +77,31 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "forced_eos": 3,
     }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
-    arguments += ["--deterministic", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
+    arguments += ["--deterministic", "--token-scores", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
     assert run("translate", "--json", *arguments, stdin=b"a\n").exit_code == 0
     lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9]}
-    assert fake.options == {**given, **lists, "early_stopping": False}
+    sampling = {"sampling_temperature": 1.0, "sampling_topk": 0, "sampling_topp": 1.0, "seed": 0}
+    assert fake.options == {**given, **lists, **sampling, "early_stopping": None}
+
+
+def test_options_of_policy_sample_reach_the_model(run: Run, fake: FakeModel) -> None:
+    given = {
+        "policy": "sample",
+        "sampling_temperature": 0.7,
+        "sampling_topk": 9,
+        "sampling_topp": 0.9,
+        "seed": 2**64 - 1,
+    }
+    arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    assert run("translate", *arguments, stdin=b"a\n").exit_code == 0
+    assert {name: fake.options[name] for name in given} == given
+
+
+def test_token_scores_need_json(run: Run, fake: FakeModel) -> None:
+    result = run("generate", "--token-scores", stdin=b"5 6\n")
+    assert (result.exit_code, result.stderr) == (2, "error: --token-scores needs --json, which has room for them\n")
+    answer = json.loads(run("generate", "--token-scores", "--json", stdin=b"[5, 6]\n").stdout)
+    assert answer["hypotheses"] == [{"tokens": [6, 5], "score": -0.5, "log_prob": -1.5, "token_scores": [-1.0, -0.5]}]
 
 
 @pytest.mark.parametrize(("given", "value"), [("true", True), ("false", False), ("never", "never")])

@@ -16,7 +16,7 @@ from transformers import MarianMTModel
 import nmt_trt
 from importing.marian_checkpoints import write_marian_with_text
 from nmt_trt.inspection import inspect_path
-from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.config import GenerationDefaults, HfDefaults, TransformerConfig
 from nmt_trt.models.imported import ImportedModel
 from nmt_trt.models.marian import import_marian
 from nmt_trt.models.transformer import Transformer
@@ -191,14 +191,18 @@ def test_special_tokens_and_provenance(tmp_path: Path) -> None:
 def test_published_search_settings_are_the_defaults(tmp_path: Path) -> None:
     write_random_marian(tmp_path, 0, generation={"num_beams": 6, "length_penalty": 0.8})
     imported = import_marian(tmp_path)
-    assert imported.config.generation.model_dump() == {"beam_size": 6, "length_penalty": 0.8, "max_length_delta": -1}
+    pad = imported.config.special_tokens.pad
+    hf = HfDefaults(beam_size=6, length_penalty=0.8, max_length=39, bad_words=((pad,),))
+    assert imported.config.generation == GenerationDefaults(beam_size=6, length_penalty=0.8, max_length_delta=-1, hf=hf)
     (tmp_path / "generation_config.json").unlink()
     edit_json(tmp_path / "config.json", num_beams=3)
-    assert import_marian(tmp_path).config.generation.model_dump() == {
-        "beam_size": 3,
-        "length_penalty": 1.0,
-        "max_length_delta": -1,
-    }
+    assert import_marian(tmp_path).config.generation == GenerationDefaults(
+        beam_size=3, length_penalty=1.0, max_length_delta=-1, hf=HfDefaults(beam_size=3, forced_eos=0)
+    )
+    edit_json(tmp_path / "config.json", num_beams=..., forced_eos_token_id=...)
+    assert import_marian(tmp_path).config.generation == GenerationDefaults(
+        beam_size=4, length_penalty=1.0, max_length_delta=-1, hf=HfDefaults(forced_eos=0)
+    )
 
 
 def test_settings_that_are_not_kept_are_noted(tmp_path: Path) -> None:
@@ -207,17 +211,23 @@ def test_settings_that_are_not_kept_are_noted(tmp_path: Path) -> None:
         tmp_path / "generation_config.json",
         num_beams=50,
         length_penalty=-2,
-        no_repeat_ngram_size=3,
-        bad_words_ids=[[1], [2, 3]],
-        forced_eos_token_id=7,
+        do_sample=True,
+        num_return_sequences=3,
     )
     imported = import_marian(tmp_path)
-    assert imported.config.generation.beam_size == 32
+    generation = imported.config.generation
+    assert generation.hf is not None
+    assert (generation.beam_size, generation.hf.beam_size) == (32, 32)
+    assert (generation.length_penalty, generation.hf.length_penalty) == (1, -2)
     assert imported.notes[:3] == (
         "its num_beams 50 is more than 32, which became the default instead",
-        "its length_penalty -2 is not from 0 to 100; 1 became the default instead",
-        "its search settings are not kept: bad_words_ids, forced_eos_token_id, no_repeat_ngram_size",
+        "its search settings are not kept: do_sample, num_return_sequences",
+        "its length_penalty -2 holds for policy hf; that of the others became 1",
     )
+    edit_json(tmp_path / "generation_config.json", length_penalty=-200)
+    imported = import_marian(tmp_path)
+    assert imported.config.generation.hf is not None and imported.config.generation.hf.length_penalty == 1
+    assert "its length_penalty -200 is not from -100 to 100; 1 became the default instead" in imported.notes
 
 
 def test_text_is_translated_after_an_import_with_tokenizer(tmp_path: Path) -> None:

@@ -107,6 +107,27 @@ def test_wrong_special_tokens_are_one_clear_error(checkpoint: Path, message: str
         import_marian(checkpoint)
 
 
+SEARCHES: dict[str, dict[str, Any]] = {
+    "max_length is 1; expected an integer from 2": {"max_length": 1},
+    "max_new_tokens is 0; expected an integer from 1": {"max_new_tokens": 0},
+    "early_stopping is 'always'; expected true or false": {"early_stopping": "always"},
+    "repetition_penalty is -1.0; expected a number above 0, at most 100": {"repetition_penalty": -1.0},
+    "no_repeat_ngram_size is -1; expected an integer": {"no_repeat_ngram_size": -1},
+    "forced_eos_token_id is 5000; expected an integer from 0 to": {"forced_eos_token_id": 5000},
+    "forced_bos_token_id has 2 tokens; one is supported": {"forced_bos_token_id": [1, 2]},
+    "bad_words_ids is a list; expected a list of lists of token ids": {"bad_words_ids": [[1], []]},
+    "bad_words_ids is 5; expected token ids from 0 to": {"bad_words_ids": [5]},
+    "suppress_tokens is a list; expected token ids from 0 to": {"suppress_tokens": [-1]},
+}
+
+
+@pytest.mark.parametrize("message", SEARCHES)
+def test_wrong_search_settings_are_one_clear_error(checkpoint: Path, message: str) -> None:
+    edit_json(checkpoint / "generation_config.json", **SEARCHES[message])
+    with pytest.raises((ArchiveError, UnsupportedModelError), match=message):
+        import_marian(checkpoint)
+
+
 def without(name: str) -> Callable[[State], object]:
     return lambda state: state.pop(name)
 

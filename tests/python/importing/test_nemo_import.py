@@ -19,6 +19,7 @@ from importing.nemo_archives import NemoArchive, State, write_nemo, write_random
 from importing.tokenizer_files import sentencepiece_model
 from nmt_trt.errors import ArchiveError, Error, UnsupportedModelError
 from nmt_trt.models.archive import Limits
+from nmt_trt.models.config import GenerationDefaults
 from nmt_trt.models.imported import ImportedModel
 from nmt_trt.models.nemo import import_nemo
 from nmt_trt.models.weights import weight_shapes
@@ -166,7 +167,7 @@ def test_the_head_has_one_layer_whatever_the_configuration_says(tmp_path: Path) 
 def test_generation_defaults_and_special_tokens(tmp_path: Path) -> None:
     archive = written(tmp_path, beam_size=2, len_pen=1.5, max_generation_delta=-1, specials=(3, 5, 9, 7))
     config = import_nemo(archive.path).config
-    assert config.generation.model_dump() == {"beam_size": 2, "length_penalty": 1.5, "max_length_delta": -1}
+    assert config.generation == GenerationDefaults(beam_size=2, length_penalty=1.5, max_length_delta=-1)
     assert config.special_tokens.model_dump() == {"pad": 5, "eos": 7, "start": 9}
     assert config.source_tokens.model_dump() == {"pad": 5, "bos": 9, "eos": 7, "prepend": ()}
 

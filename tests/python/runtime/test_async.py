@@ -57,11 +57,11 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
-    def _wait(self, rows: Any, *arguments: Any) -> Any:
+    def _wait(self, rows: Any, *arguments: Any, **more: Any) -> Any:
         self.reached.set()
         assert self._open.wait(PATIENCE)
         self.searched.append(len(rows))
-        return self._search(rows, *arguments)
+        return self._search(rows, *arguments, **more)
 
 
 @pytest.fixture
@@ -120,10 +120,10 @@ def test_exceptions_arrive_in_the_future_and_the_next_request_is_served(
     failures = [BackendError("out of order")]
     search: Any = model._backend.search
 
-    def fail_once(*arguments: Any) -> Any:
+    def fail_once(*arguments: Any, **more: Any) -> Any:
         if failures:
             raise failures.pop()
-        return search(*arguments)
+        return search(*arguments, **more)
 
     monkeypatch.setattr(model._backend, "search", fail_once)
     options: Any = {"beams": 3}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nmt_trt.errors import UsageError
+from nmt_trt.models.config import GenerationDefaults
 from nmt_trt.options import make_options
 from random_models import random_config
 
@@ -28,7 +29,7 @@ def test_options_that_change_scores_are_of_gnmt_and_hf(name: str, value: Any) ->
         options: Any = {"policy": policy, name: value}
         assert make_options(**options).resolve(random_config(0)).changed_scores() == [name]
     options = {"policy": "nemo", name: value}
-    with pytest.raises(UsageError, match=f"{name}: of the policies 'gnmt' and 'hf'; given policy 'nemo'"):
+    with pytest.raises(UsageError, match=f"{name}: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'"):
         make_options(**options)
 
 
@@ -37,6 +38,35 @@ def test_lists_of_tokens_become_tuples() -> None:
     assert options.bad_words == ((4, 5), (6,))
     assert options.suppress_tokens == (7, 8)
     assert hash(options) == hash(make_options(bad_words=[[4, 5], [6]], suppress_tokens=[7, 8]))
+
+
+@pytest.mark.parametrize(
+    ("options", "limits"),
+    [
+        ({"max_length_delta": 5}, [6, 15, 40]),
+        ({"max_length_delta": -1}, [40, 40, 40]),
+        ({"max_length_factor": 1.5, "max_length_delta": 3}, [4, 18, 40]),
+        ({"max_length_factor": 0.25, "max_length_delta": 0}, [1, 2, 8]),
+        ({"max_length_factor": 0, "max_length_delta": 7}, [7, 7, 7]),
+        ({"max_length_factor": 2}, [4, 22, 40]),  # the model's delta is 2
+    ],
+)
+def test_limits_by_the_length_of_the_source(options: Any, limits: list[int]) -> None:
+    config = random_config(0, generation=GenerationDefaults(max_length_delta=2))
+    resolved = make_options(max_length=40, **options).resolve(config)
+    assert [resolved.length_limit(length) for length in (1, 10, 35)] == limits
+
+
+def test_a_factor_alone_limits_a_model_that_has_no_such_limit() -> None:
+    config = random_config(0, generation=GenerationDefaults(max_length_delta=-1))
+    assert make_options().resolve(config).length_limit(5) == config.decoder.max_positions
+    assert make_options(max_length_factor=1.5).resolve(config).length_limit(5) == 7
+
+
+def test_token_scores_are_of_every_policy() -> None:
+    for policy in ("gnmt", "nemo", "hf"):
+        options: Any = {"policy": policy, "token_scores": True}
+        assert make_options(**options).resolve(random_config(0)).token_scores
 
 
 @pytest.mark.parametrize("value", [False, True, "never"])
@@ -54,10 +84,16 @@ def test_policy_hf_takes_any_length_penalty(penalty: float) -> None:
     [
         ({"early_stopping": True}, "early_stopping is of policy 'hf'; given policy 'gnmt'"),
         ({"policy": "hf", "early_stopping": "always"}, "early_stopping must be False, True or 'never'"),
-        ({"policy": "hf", "early_stopping": None}, "early_stopping must be False, True or 'never'; given None"),
         ({"policy": "hf", "length_penalty": -101}, "length_penalty must be from -100 to 100"),
+        ({"max_length_factor": -0.5}, "max_length_factor must be from 0 to 100; given -0.5"),
+        ({"max_length_factor": "2"}, "max_length_factor must be a number; given '2'"),
+        ({"max_length_delta": 1.5}, "max_length_delta must be a whole number; given 1.5"),
+        (
+            {"max_length_factor": 2, "max_length_delta": -1},
+            "max_length_factor needs a max_length_delta of 0 or more; given -1",
+        ),
         ({"min_length": -1}, "min_length must be at least 0"),
-        ({"min_length": None}, "min_length must be a number; given None"),
+        ({"forced_bos": -2}, "forced_bos must be at least -1; given -2"),
         ({"min_length": 11, "max_length": 10}, "min_length must be at most max_length 10; given 11"),
         ({"repetition_penalty": 0}, "repetition_penalty must be above 0"),
         ({"repetition_penalty": -1.0}, "repetition_penalty must be from 0 to 100"),

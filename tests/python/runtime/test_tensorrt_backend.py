@@ -212,6 +212,13 @@ def test_a_source_longer_than_the_engines_take(open_it: Open, directory: Path) -
     assert generator.calls == []
 
 
+def test_limits_by_the_source_reach_the_generator(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 5, 6, 7, EOS], np.int32)]
+    backend.search(rows, resolved(directory, max_length_factor=1.5, max_length_delta=1), Timings())
+    np.testing.assert_array_equal(generator.calls[0]["max_lengths"], [5, 8])
+
+
 @pytest.mark.parametrize("error", [EngineError("a"), CudaError("b"), OutOfMemoryError("c")])
 def test_after_an_error_the_next_request_is_served(open_it: Open, directory: Path, error: Exception) -> None:
     backend, generator = open_it()
@@ -291,3 +298,28 @@ def test_early_stopping_reaches_the_generator(open_it: Open, directory: Path) ->
     backend.search([np.array([BOS, 5, EOS], np.int32)], options, Timings())
     (call,) = generator.calls
     assert (call["policy"], call["early_stopping"], call["length_penalty"]) == ("hf", "never", -0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"policy": "sample"}, "policy 'sample' runs on the CPU so far: backend='onnxruntime'"),
+        ({"token_scores": True}, "token_scores runs on the CPU so far: backend='onnxruntime'"),
+        ({"policy": "sample", "token_scores": True}, "policy 'sample', token_scores run on the CPU so far"),
+    ],
+)
+def test_what_only_the_cpu_has_is_refused(open_it: Open, directory: Path, options: Any, message: str) -> None:
+    backend, generator = open_it()
+    with pytest.raises(UsageError, match=message):
+        backend.plan_batches([3], resolved(directory, **options))
+    with pytest.raises(UsageError, match=message):
+        backend.warmup(1, 3, resolved(directory, **options))
+    assert generator.calls == generator.warmups == []
+
+
+def test_target_prefixes_are_of_the_cpu(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    row = np.array([BOS, 5, EOS], np.int32)
+    with pytest.raises(UsageError, match="target_prefix runs on the CPU so far: backend='onnxruntime'"):
+        backend.search([row], resolved(directory), Timings(), target_prefix=[row[:1]])
+    assert generator.calls == []

@@ -76,11 +76,19 @@ class BruteForce:
         sentence = self.case.sentences[self.position]
         log_probs = self.case.model.log_probs(History(sentence, sentence, self.prefix + hypothesis.tokens))
         scores = changed_scores(self.case, hypothesis.tokens, log_probs, self.case.max_lengths[self.position])
+        if (token := self._forced(len(hypothesis.tokens))) is not None:
+            scores = np.full_like(log_probs, -np.inf)
+            scores[token] = log_probs[token]
         return [
             Partial((*hypothesis.tokens, token), hypothesis.log_prob + float(score))
             for token, score in enumerate(scores)
             if token != self.case.pad and score > -np.inf
         ]
+
+    def _forced(self, step: int) -> int | None:
+        """The token that the case's target prefix has at this step."""
+        prefix = self.case.target_prefix[self.position] if self.case.target_prefix else ()
+        return prefix[step] if step < len(prefix) else None
 
     def _continuations(self, hypothesis: Partial) -> list[Partial]:
         if self._ended(hypothesis):

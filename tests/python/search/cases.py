@@ -10,7 +10,7 @@ import numpy as np
 
 from nmt_trt import _core
 from nmt_trt.options import Policy
-from search.toy_model import ToyModel
+from search.toy_model import Tokens, ToyModel
 
 LONG = os.environ.get("NMT_TRT_TEST_ALL") == "1"
 SEEDS = range(2000 if LONG else 250)
@@ -33,6 +33,7 @@ class Case:
         sentences: the toy model's number of each sentence of the batch.
         max_lengths: most generated tokens of each sentence.
         scores: options that change the scores of next tokens.
+        target_prefix: tokens that each sentence's hypotheses begin with; empty for no prefixes.
     """
 
     model: ToyModel
@@ -45,6 +46,7 @@ class Case:
     pad: int
     bos: int
     scores: dict[str, Any] = field(default_factory=dict, hash=False)
+    target_prefix: tuple[Tokens, ...] = ()
 
     @property
     def eos(self) -> int:
@@ -63,6 +65,7 @@ class Case:
             bos=self.bos,
             vocab_size=self.model.vocab_size,
             max_lengths=np.array(self.max_lengths, np.int32),
+            target_prefix=self.target_prefix,
             **self.scores,
         )
 
@@ -72,6 +75,7 @@ class Case:
             self,
             sentences=tuple(self.sentences[i] for i in positions),
             max_lengths=tuple(self.max_lengths[i] for i in positions),
+            target_prefix=tuple(self.target_prefix[i] for i in positions) if self.target_prefix else (),
         )
 
 
@@ -120,3 +124,15 @@ def with_score_options(case: Case, seed: int) -> Case:
         if kept.get(name) in (case.pad, *kept.get("suppress_tokens", [])):
             kept.pop(name)
     return replace(case, scores=kept)
+
+
+def with_target_prefix(case: Case, seed: int) -> Case:
+    """The case with prefixes of no token to as many as a sentence may have; EOS ends some of them."""
+    draw = np.random.default_rng([seed, 3])
+    words = [token for token in range(case.model.vocab_size) if token not in (case.eos, case.pad)]
+
+    def prefix(limit: int) -> Tokens:
+        tokens = tuple(int(token) for token in draw.choice(words, draw.integers(0, min(limit, 4) + 1)))
+        return (*tokens[:-1], case.eos) if tokens and draw.random() < 0.1 else tokens
+
+    return replace(case, target_prefix=tuple(prefix(limit) for limit in case.max_lengths))

@@ -85,7 +85,17 @@ def _history(sentence: int, entries: Sequence[int | None]) -> History:
 def run(
     case: Case, *, prefixes: Sequence[Tokens] | None = None, compacts: Callable[[], bool] | None = None
 ) -> list[list[Found]]:
-    """The core's hypotheses of each sentence of the case.
+    """The core's hypotheses of each sentence of the case; see `searched`."""
+    return [
+        [Found(tuple(found.tokens.tolist()), found.score, found.log_prob) for found in sentence]
+        for sentence in searched(case, prefixes=prefixes, compacts=compacts)
+    ]
+
+
+def searched(
+    case: Case, *, prefixes: Sequence[Tokens] | None = None, compacts: Callable[[], bool] | None = None
+) -> list[list[_core.Hypothesis]]:
+    """What the core's search of the case gives.
 
     Every step also checks that bias and ancestry agree, and hands NaN where the core must not look.
 
@@ -105,10 +115,7 @@ def run(
         if compacts is not None and compacts():
             cache.keep(search.compact())
         search.advance(_next_logits(case, search, cache))
-    return [
-        [Found(tuple(found.tokens.tolist()), found.score, found.log_prob) for found in sentence]
-        for sentence in search.results()
-    ]
+    return search.results()
 
 
 def _next_logits(case: Case, search: _core.BeamSearch, cache: FakeCache) -> NDArray[np.float32]:

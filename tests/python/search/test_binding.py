@@ -98,7 +98,7 @@ def test_advance_wants_a_row_a_hypothesis() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"policy": "GNMT"}, "policy must be gnmt, nemo or hf; given 'GNMT'"),
+        ({"policy": "GNMT"}, "policy must be gnmt, nemo, hf or sample; given 'GNMT'"),
         ({"beam_size": 0}, "beam_size must be from 1 to 32; given 0"),
         ({"num_hypotheses": 3}, "num_hypotheses must be from 1 to 2; given 3"),
         ({"eos": 7}, "eos must be from 0 to 6; given 7"),
