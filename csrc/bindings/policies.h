@@ -18,15 +18,6 @@ inline PolicyKind policy_named(const std::string& name) {
   throw UsageError("policy", "gnmt, nemo, hf or sample", "'" + name + "'");
 }
 
-/// The same on the GPU, which does not have them all.
-inline PolicyKind gpu_policy_named(const std::string& name) {
-  const PolicyKind policy = policy_named(name);
-  if (policy == PolicyKind::kSample) {
-    throw UsageError("policy " + name + " runs on the CPU so far: backend='onnxruntime'");
-  }
-  return policy;
-}
-
 /// False, True or "never", as transformers writes it.
 inline EarlyStopping early_stopping_named(const pybind11::object& given) {
   if (pybind11::isinstance<pybind11::bool_>(given)) {

@@ -70,7 +70,7 @@ std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library
 
 SearchOptions search_options(const ModelShape& shape, const std::string& policy, int32_t beam_size) {
   SearchOptions options;
-  options.policy = gpu_policy_named(policy);
+  options.policy = policy_named(policy);
   options.beam_size = beam_size;
   options.num_hypotheses = 1;
   options.eos = shape.eos;

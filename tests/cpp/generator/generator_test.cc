@@ -185,6 +185,25 @@ TEST_F(GeneratorTest, RefusesBatchesThatThePlansDoNotAdmit) {
   EXPECT_EQ(device().makings.contexts, 0);
 }
 
+TEST_F(GeneratorTest, RefusesWhatOnlyTheCpuHas) {
+  ToyGenerator generator;
+  Wish wish;
+  wish.ends = ends_from(5, 2);
+  const Batch plain = make_batch(wish);
+  Batch batch = plain;
+  const auto complaint = [&] { return message_of<UsageError>([&] { generate(generator, batch); }); };
+  batch.options.policy = PolicyKind::kSample;
+  EXPECT_EQ(complaint(), "policy sample runs on the CPU so far");
+  batch = plain;
+  batch.options.target_prefix = {{toy::kVocabulary - 1}, {}};
+  EXPECT_EQ(complaint(), "target_prefix runs on the CPU so far");
+  batch = plain;
+  batch.options.token_scores = true;
+  EXPECT_EQ(complaint(), "token_scores runs on the CPU so far");
+  EXPECT_THROW(generator.warmup(1, 10, batch.options, 10, false), UsageError);
+  EXPECT_TRUE(translates(generator, plain));
+}
+
 TEST_F(GeneratorTest, RefusesArgumentsThatMakeNoSense) {
   ToyGenerator generator;
   EXPECT_THROW(generator.max_batch(0), UsageError);
