@@ -121,16 +121,11 @@ def write_logits(g: GraphBuilder, config: TransformerConfig, x: str, rows: str) 
     Logits are an island's value: in fp16 the largest ones, which decide, would lose more to rounding than to all that
     comes before them. No batch axis: a Reshape behind the Gemm would copy the largest tensor of a step.
     """
-    table, bias, exponent = g.weight(output_table(config)), g.weight("output.bias"), g.islands.exponent("output")
+    exponent = g.islands.exponent("output")
     logits = g.output("logits", g.precision.island, [rows, config.decoder.vocab_size])
-    output = None if exponent else logits
     with g.block("output"):
-        hidden = g.enter(x, "output")
-        if g.compute == g.precision.island:
-            sums = g.op("Gemm", hidden, table, bias, output=output, transB=1)
-        else:
-            product = g.op("Gemm", hidden, table, transB=1)
-            sums = g.op("Add", g.to_type(product, g.compute, g.precision.island), bias, output=output)
+        hidden, output = g.enter(x, "output"), None if exponent else logits
+        sums = layers.product_to_island(g, hidden, output_table(config), "output.bias", output)
         if exponent:
             g.op("Mul", sums, g.constant(2.0**exponent, g.precision.island), output=logits)
 

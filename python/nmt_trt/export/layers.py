@@ -23,16 +23,20 @@ def linear(g: GraphBuilder, x: str, name: str, output: str | None = None) -> str
 
 
 def linear_to_island(g: GraphBuilder, x: str, name: str) -> str:
-    """What `linear` gives, but as an island's value.
+    """What `linear` gives, but as an island's value."""
+    return product_to_island(g, x, f"{name}.weight", f"{name}.bias", name)
 
-    TensorRT-RTX 1.4 makes one kernel of the three operators, which adds the bias to the sums of the product as it has
-    them, in float32: no digit is lost to the compute type.
+
+def product_to_island(g: GraphBuilder, x: str, weight: str, bias: str, output: str | None) -> str:
+    """x @ weight^T + bias as an island's value, `bias` being one.
+
+    TensorRT-RTX 1.4 fuses the operators: its kernel for the logits adds the bias to the product's sums as it has them,
+    in float32 (docs/performance.md), so that no digit is lost to the compute type.
     """
     if g.compute == g.precision.island:
-        return linear(g, x, name)
-    product = g.op("Gemm", x, g.weight(f"{name}.weight"), transB=1)
-    sums = g.to_type(product, g.compute, g.precision.island)
-    return g.op("Add", sums, g.weight(f"{name}.bias"), output=name)
+        return g.op("Gemm", x, g.weight(weight), g.weight(bias), output=output, transB=1)
+    product = g.op("Gemm", x, g.weight(weight), transB=1)
+    return g.op("Add", g.to_type(product, g.compute, g.precision.island), g.weight(bias), output=output)
 
 
 def linear_in_parts(g: GraphBuilder, x: str, name: str, parts: int, sizes: tuple[int, int]) -> str:
@@ -48,7 +52,7 @@ def linear_in_parts(g: GraphBuilder, x: str, name: str, parts: int, sizes: tuple
     rows = g.op("Transpose", g.op("Reshape", x, g.int64s(-1, parts, width)), perm=[1, 0, 2])
     weight = g.op("Reshape", g.weight(f"{name}.weight"), g.int64s(height, parts, width))
     products = g.op("MatMul", rows, g.op("Transpose", weight, perm=[1, 2, 0]))
-    bias = g.times(g.weight(f"{name}.bias"), 1.0 / parts)  # to each part, whose kernel adds it in float32
+    bias = g.times(g.weight(f"{name}.bias"), 1.0 / parts)  # to each part, as product_to_island() adds it
     sums = g.op("Add", g.to_type(products, g.compute, g.precision.island), bias)
     return g.op("ReduceSum", sums, g.int64s(0), output=name, keepdims=0)
 
