@@ -23,6 +23,7 @@ from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
+from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_prefix
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
 from nmt_trt.text.pipeline import TextPipeline, check_text
@@ -189,7 +190,7 @@ class Model:
             UsageError: the model has no tokenizer, an option cannot be used, or a text is too long for the model.
         """
         if isinstance(text, str):
-            prefixes = None if target_prefix is None else [_one_text(target_prefix)]
+            prefixes = None if target_prefix is None else [one_prefix(target_prefix)]
             return self.translate([text], target_prefix=prefixes, **options)[0]
         hypotheses, _ = self.translate_hypotheses(text, target_prefix=target_prefix, **options)
         return [best[0][0] for best in hypotheses]
@@ -216,7 +217,7 @@ class Model:
         filled = [index for index, text in enumerate(texts) if text.strip()]
         try:
             rows = source_rows([pipeline.encode(texts[index]) for index in filled], self.config)
-            prefixes = self._encoded_prefixes(target_prefix, texts, filled)
+            prefixes = encoded_prefixes(target_prefix, len(texts), filled, pipeline, self.config)
             preprocess = time.perf_counter() - started
             numbers = [first_number + index for index in filled]
             result = self._generate(rows, resolved, progress, prefixes, numbers)
@@ -331,7 +332,7 @@ class Model:
             UsageError: the model is closed.
         """
         if isinstance(text, str):
-            prefix = None if target_prefix is None else _one_text(target_prefix)
+            prefix = None if target_prefix is None else one_prefix(target_prefix)
             return self._worker.submit(lambda: self.translate(text, target_prefix=prefix, **options))
         texts = list(text)
         prefixes = None if target_prefix is None else list(target_prefix)
@@ -383,20 +384,6 @@ class Model:
         ended = ended_targets(name, targets, self.config)
         return target_scores(ended, self._generate(rows, options, progress, ended, range(len(rows))))
 
-    def _encoded_prefixes(
-        self, target_prefix: Sequence[str] | None, texts: Sequence[str], filled: Sequence[int]
-    ) -> list[Row] | None:
-        """The tokens of the prefixes of those texts that are not empty."""
-        if target_prefix is None:
-            return None
-        if isinstance(target_prefix, str):
-            raise UsageError("target_prefix must be a list of texts, as what is translated is; given one text")
-        check_count("target_prefix", len(target_prefix), len(texts))
-        if self.config.text is not None and self.config.text.target_tokenizer.right_to_left:
-            raise UsageError("this model writes its translations from their end; give the first tokens to generate()")
-        pipeline = self._pipeline()
-        return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], self.config)
-
     def _generate(
         self,
         rows: list[Row],
@@ -406,7 +393,7 @@ class Model:
         numbers: Sequence[int],
     ) -> GenerationResult:
         if prefixes is not None:
-            _check_prefixes(prefixes, rows, options)
+            check_prefixes(prefixes, rows, options)
         timings = Timings()
         hypotheses: list[list[Hypothesis]] = [[] for _ in rows]
         with self._lock:
@@ -424,21 +411,6 @@ class Model:
                 if progress is not None:
                     progress(len(batch))
         return GenerationResult(hypotheses, timings)
-
-
-def _check_prefixes(prefixes: Sequence[Row], rows: Sequence[Row], options: ResolvedOptions) -> None:
-    if options.policy == "nemo":
-        raise UsageError("target_prefix: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
-    check_count("target_prefix", len(prefixes), len(rows))
-    for index, (prefix, row) in enumerate(zip(prefixes, rows, strict=True)):
-        if prefix.size > (limit := options.length_limit(row.size)):
-            raise UsageError(f"target_prefix[{index}] has {prefix.size} tokens; its translation may have {limit}")
-
-
-def _one_text(target_prefix: str | Sequence[str]) -> str:
-    if not isinstance(target_prefix, str):
-        raise UsageError(f"target_prefix must be one text, as what is translated is; given {target_prefix!r}")
-    return target_prefix
 
 
 def _raise(error: Exception) -> NoReturn:

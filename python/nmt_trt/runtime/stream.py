@@ -21,6 +21,8 @@ WINDOW_SIZE = 1 << 20
 
 Item = TypeVar("Item", str, Sequence[int])
 Answer = TypeVar("Answer")
+Run = Callable[[Sequence[Item], int], list[Answer]]
+"""What answers the items of a window, given how many came before it."""
 Generated = tuple[Sequence[int], list[Hypothesis]]
 """Source ids and their hypotheses, best first."""
 
@@ -84,12 +86,8 @@ def translate_windows(
     if model.config.text is None:
         raise UsageError(f"{model.directory}: this model has no tokenizer; it can only generate from ids")
 
-    done = 0
-
-    def translate(window_lines: Sequence[str]) -> list[Translation]:
-        nonlocal done
-        hypotheses, spent = model.translate_hypotheses(window_lines, first_number=done, progress=progress, **options)
-        done += len(window_lines)
+    def translate(window_lines: Sequence[str], first: int) -> list[Translation]:
+        hypotheses, spent = model.translate_hypotheses(window_lines, first_number=first, progress=progress, **options)
         _add(timings, spent)
         return [Translation(source, found) for source, found in zip(window_lines, hypotheses, strict=True)]
 
@@ -114,7 +112,7 @@ def document_windows(
     """
     translator = DocumentTranslator(model)
 
-    def translate(window_lines: Sequence[str]) -> list[str]:
+    def translate(window_lines: Sequence[str], _: int) -> list[str]:
         translated, spent = translator.translate(window_lines, progress=progress, **options)
         _add(timings, spent)
         return translated
@@ -138,12 +136,8 @@ def generate_windows(
         LineError: a row that is not an encoder input, once everything before it has been yielded.
     """
 
-    done = 0
-
-    def generate(window_rows: Sequence[Sequence[int]]) -> list[Generated]:
-        nonlocal done
-        result = model.generate(list(window_rows), first_number=done, progress=progress, **options)
-        done += len(window_rows)
+    def generate(window_rows: Sequence[Sequence[int]], first: int) -> list[Generated]:
+        result = model.generate(list(window_rows), first_number=first, progress=progress, **options)
         _add(timings, result.timings)
         return list(zip(window_rows, result.hypotheses, strict=True))
 
@@ -154,7 +148,7 @@ def _run(
     model: Model,
     items: Iterable[Item],
     window: int,
-    run: Callable[[Sequence[Item]], list[Answer]],
+    run: Run[Item, Answer],
     options: GenerationKeywords,
 ) -> Iterator[list[Answer]]:
     if window < 1:
@@ -163,13 +157,11 @@ def _run(
     return _answers(items, window, run)
 
 
-def _answers(
-    items: Iterable[Item], window: int, run: Callable[[Sequence[Item]], list[Answer]]
-) -> Iterator[list[Answer]]:
-    line = 1
+def _answers(items: Iterable[Item], window: int, run: Run[Item, Answer]) -> Iterator[list[Answer]]:
+    done = 0
     for gathered in _windows(items, window):
-        yield from _answered(gathered, line, run)
-        line += len(gathered)
+        yield from _answered(gathered, done, run)
+        done += len(gathered)
         del gathered  # or two windows would be held while the next is read
 
 
@@ -198,19 +190,17 @@ def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
         raise failure
 
 
-def _answered(
-    items: Sequence[Item], line: int, run: Callable[[Sequence[Item]], list[Answer]]
-) -> Iterator[list[Answer]]:
-    """run(items), or, when one of them is refused, what comes before it and then an error that says which it was.
+def _answered(items: Sequence[Item], done: int, run: Run[Item, Answer]) -> Iterator[list[Answer]]:
+    """run(items, done), or, when one of them is refused, what comes before it and then an error that says which it was.
 
     A refusal comes before anything is computed, so nothing is computed twice.
     """
     try:
-        answers = run(items)
+        answers = run(items, done)
     except SourceError as error:
         if error.index:
-            yield run(items[: error.index])
-        raise LineError(line + error.index, error.problem) from error
+            yield run(items[: error.index], done)
+        raise LineError(1 + done + error.index, error.problem) from error
     yield answers
 
 

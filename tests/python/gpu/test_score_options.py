@@ -13,6 +13,7 @@ import nmt_trt
 from gpu.conftest import Load
 from gpu.gpu_models import assert_equal, write_model
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.score_options import LEFT_ALONE
 from random_models import BOS, EOS, random_sources
 
 SEEDS = range(12)
@@ -41,21 +42,10 @@ def random_option(name: str, config: TransformerConfig, seed: int) -> Any:
     return values[name]()
 
 
-NAMES = (
-    "min_length",
-    "repetition_penalty",
-    "no_repeat_ngram",
-    "forced_bos",
-    "forced_eos",
-    "bad_words",
-    "suppress_tokens",
-)
-
-
 def random_options(config: TransformerConfig, seed: int) -> Options:
     """Several options at once, whose forced token is not suppressed."""
     draw = np.random.default_rng(seed)
-    options: Options = {name: random_option(name, config, seed) for name in NAMES if draw.integers(2)}
+    options: Options = {name: random_option(name, config, seed) for name in LEFT_ALONE if draw.integers(2)}
     forced = options.get("forced_bos")
     if "suppress_tokens" in options:
         options["suppress_tokens"] = [token for token in options["suppress_tokens"] if token != forced]
@@ -96,7 +86,7 @@ def test_policy_hf_with_more_candidates_than_a_warp_has_lanes(tmp_path: Path, lo
 def test_each_score_option_equals_the_cpu(tmp_path: Path, load: Load, seed: int, policy: str) -> None:
     config = write_model(tmp_path / "model", seed)
     cpu, gpu = nmt_trt.load(tmp_path / "model", backend="onnxruntime"), load(tmp_path / "model")
-    for name in NAMES:
+    for name in LEFT_ALONE:
         compare(cpu, gpu, config, seed, {"policy": policy, name: random_option(name, config, seed)})
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hf_reference.recording import REAL, Beams, Recorder
+from nmt_trt.score_options import LEFT_ALONE
 from random_marian import random_marian_sources
 from search.cases import Found
 
@@ -162,13 +163,5 @@ def draw_case(seed: int, attempt: int, changed: tuple[str, ...]) -> Case:
     return Case(model, tuple(sources), options)
 
 
-OPTIONAL = (
-    "min_length",
-    "repetition_penalty",
-    "no_repeat_ngram",
-    "forced_bos",
-    "forced_eos",
-    "bad_words",
-    "suppress_tokens",
-)
+OPTIONAL = tuple(LEFT_ALONE)
 """Options that a case may or may not have."""
