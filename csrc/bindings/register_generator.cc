@@ -58,12 +58,27 @@ std::shared_ptr<EngineLibrary> open_library(std::vector<std::string> shims, std:
 
 std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library, py::object plan_provider,
                                           int32_t layers, int32_t heads, int32_t head_size,
-                                          int32_t vocab_size, int32_t max_positions, int32_t eos, int32_t pad,
-                                          int32_t bos, int32_t source_pad,
+                                          int32_t encoder_layers, int32_t encoder_heads,
+                                          int32_t encoder_head_size, bool causal_encoder, int32_t vocab_size,
+                                          int32_t max_positions, int32_t eos, int32_t pad, int32_t bos,
+                                          int32_t max_batch, int32_t max_source,
                                           std::optional<size_t> memory_limit) {
   const Callback callback(std::move(plan_provider));
   const PlanProvider provider = [callback](const std::string& graph) { return callback.bytes(graph); };
-  const ModelShape shape = {layers, heads, head_size, vocab_size, max_positions, eos, pad, bos, source_pad};
+  const ModelShape shape = {layers,
+                            heads,
+                            head_size,
+                            encoder_layers,
+                            encoder_heads,
+                            encoder_head_size,
+                            causal_encoder,
+                            vocab_size,
+                            max_positions,
+                            eos,
+                            pad,
+                            bos,
+                            max_batch,
+                            max_source};
   const py::gil_scoped_release unlocked;
   return std::make_unique<Generator>(std::move(library), provider, shape, memory_limit);
 }
@@ -146,8 +161,9 @@ The interpreter lock is released while it works. Use one object from one thread 
 may work at once. After an error the next call starts afresh.)";
 
 constexpr const char* kGeneratorInitDoc =
-    R"(plan_provider(graph) returns the plan of "encoder" or "decoder_0" to "decoder_<2 * layers>" as bytes; it is called
-when a plan is first needed. memory_limit: most bytes that `memory` may add up to; None: no limit.)";
+    R"(plan_provider(graph) returns the plan of "encoder_0" to "encoder_<encoder_layers>" or "decoder_0" to
+"decoder_<2 * layers>" as bytes; it is called when a plan is first needed. max_batch, max_source: the largest batch and
+the longest source that the plans were built for. memory_limit: most bytes that `memory` may add up to; None: no limit.)";
 
 constexpr const char* kGenerateDoc =
     R"(Translate one batch. ids: int32 array [B, S] padded on the right; lengths: int32 array [B]; max_lengths: int32 array
@@ -192,8 +208,10 @@ void register_generator(py::module_& module) {
              arg("log") = py::none(), kOpenDoc);
   py::class_<Generator>(module, "Generator", kGeneratorDoc)
       .def(py::init(&make_generator), arg("library"), py::kw_only(), arg("plan_provider"), arg("layers"),
-           arg("heads"), arg("head_size"), arg("vocab_size"), arg("max_positions"), arg("eos"), arg("pad"),
-           arg("bos"), arg("source_pad"), arg("memory_limit") = py::none(), kGeneratorInitDoc)
+           arg("heads"), arg("head_size"), arg("encoder_layers"), arg("encoder_heads"),
+           arg("encoder_head_size"), arg("causal_encoder"), arg("vocab_size"), arg("max_positions"),
+           arg("eos"), arg("pad"), arg("bos"), arg("max_batch"), arg("max_source"),
+           arg("memory_limit") = py::none(), kGeneratorInitDoc)
       .def("generate", &generate, arg("ids"), arg("lengths"), py::kw_only(), arg("policy"), arg("beam_size"),
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
            arg("early_stopping") = false, arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
@@ -206,12 +224,9 @@ void register_generator(py::module_& module) {
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")
       .def("source_bucket", &Generator::source_bucket, arg("length"),
-           py::call_guard<py::gil_scoped_release>(), "Tokens that a source of this length is padded to.")
+           "Tokens that a source of this length is padded to.")
       .def("deterministic_rows", &Generator::deterministic_rows, arg("beam_size"),
            py::call_guard<py::gil_scoped_release>(), "Sentences that a deterministic batch is padded to.")
-      .def_property_readonly(
-          "max_source", py::cpp_function(&Generator::max_source, py::call_guard<py::gil_scoped_release>()),
-          "Most tokens of a source.")
       .def_property_readonly("memory", &memory,
                              "Bytes in use: plans (as files), scratch, search, stages; as it was at the last "
                              "change.");

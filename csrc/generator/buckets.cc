@@ -19,8 +19,8 @@ int32_t batch_bucket(int32_t sentences, const Extent& admitted) {
   return power_of_two_times(1, sentences, admitted);
 }
 
-int32_t source_bucket(int32_t length, const Extent& admitted) {
-  return power_of_two_times(kFirstSource, length, admitted);
+int32_t source_bucket(int32_t length, int32_t most) {
+  return power_of_two_times(kFirstSource, length, {1, most});
 }
 
 }  // namespace nmt_trt

@@ -15,8 +15,8 @@ struct Extent {
 
 /// 1, 2, 4, 8, ... sentences, within `admitted`.
 int32_t batch_bucket(int32_t sentences, const Extent& admitted);
-/// 16, 32, 64, ... source tokens, within `admitted`.
-int32_t source_bucket(int32_t length, const Extent& admitted);
+/// 16, 32, 64, ... source tokens, `most` at most.
+int32_t source_bucket(int32_t length, int32_t most);
 /// Generated tokens that the first cache of a batch has room for.
 inline constexpr int32_t kFirstCapacity = 32;
 /// The cache that takes over when one of `capacity` tokens is full.

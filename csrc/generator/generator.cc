@@ -93,7 +93,7 @@ void Generator::check_batch(const SourceBatch& batch, const SearchOptions& optio
   const int32_t most = deterministic ? deterministic_rows(options.beam_size) : max_batch(options.beam_size);
   check_range("the batch of input_ids", batch.sentences, 1, most);
   for (int32_t row = 0; row < batch.sentences; ++row) {
-    check_range("the length of a source", batch.lengths[row], 1, std::min(batch.width, max_source()));
+    check_range("the length of a source", batch.lengths[row], 1, std::min(batch.width, shape_.max_source));
   }
   const int32_t longest = *std::max_element(options.max_lengths.begin(), options.max_lengths.end());
   check_range("max_lengths", longest, 1, shape_.max_positions);
@@ -105,14 +105,15 @@ void Generator::take_search(const SearchOptions& options) {
   search_ = stages_.search_for(options, max_batch(options.beam_size), stream_.get());
 }
 
-Stage& Generator::get_stage(const StageKey& key, const Stage* in_use) {
+Stage& Generator::get_stage(const StageKey& key, const Stage* in_use, bool begins) {
   plans_.scratch();  // so that all plans count
-  return stages_.get(key, search_, plans_.plan_bytes() + plans_.scratch_bytes(), in_use, stream_.get());
+  return stages_.get(key, search_, plans_.plan_bytes() + plans_.scratch_bytes(), in_use, begins,
+                     stream_.get());
 }
 
 // A stage that is ready for steps.
 Stage& Generator::stage_of(const StageKey& key, const Stage* in_use) {
-  Stage& stage = get_stage(key, in_use);
+  Stage& stage = get_stage(key, in_use, false);
   stages_.with_room({in_use, &stage}, stream_.get(), [&] { stage.prepare(stream_.get()); });
   note_memory();
   return stage;
@@ -120,10 +121,10 @@ Stage& Generator::stage_of(const StageKey& key, const Stage* in_use) {
 
 // A stage that is ready for the beginning of a batch.
 Stage& Generator::first_stage(const StageKey& key) {
-  Stage& stage = get_stage(key, nullptr);
+  Stage& stage = get_stage(key, nullptr, true);
   stages_.with_room({&stage}, stream_.get(), [&] {
     stage.rehearse(stream_.get());
-    stage.prepare_encoder(stream_.get());
+    stage.prepare_encoder(stages_.encoder_for(key, stream_.get()), stream_.get());
     stage.prepare(stream_.get());
   });
   note_memory();
@@ -139,7 +140,7 @@ void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& optio
   const cuda::OnDevice scope(kDevice);
   check_supported(options);
   check_range("batch", batch, 1, max_batch(options.beam_size));
-  check_range("source", source, 1, max_source());
+  check_range("source", source, 1, shape_.max_source);
   check_range("steps", steps, 1, shape_.max_positions);
   try {
     make_stages(batch, source, options, steps, deterministic);
@@ -175,18 +176,9 @@ Stage& Generator::begin(const SourceBatch& batch, const SearchOptions& options, 
   const int32_t rows = rows_for(batch.sentences, options.beam_size, deterministic);
   const StageKey key = {rows, source_bucket(longest), options.beam_size, kFirstCapacity};
   Stage& stage = first_stage(key);
-  for (int32_t row = 0; row < rows; ++row) {
-    int32_t* ids = stage.host_ids() + static_cast<std::ptrdiff_t>(row) * key.source;
-    std::fill(ids, ids + key.source, shape_.source_pad);
-    const bool real = row < batch.sentences;
-    if (real)
-      std::copy_n(batch.ids + static_cast<std::ptrdiff_t>(row) * batch.width, batch.lengths[row], ids);
-    stage.host_lengths()[row] = real ? batch.lengths[row] : 1;
-    stage.host_sentence()[row] = real ? row : -1;
-  }
   began_.record(stream_.get());
   search_->upload(options, stream_.get());
-  stage.encode(stream_.get());
+  stage.encode(batch, stream_.get());
   encoded_.record(stream_.get());
   cuda::start_search(search_->state(), stage.inputs(), options.bos, stream_.get());
   return stage;
@@ -261,10 +253,9 @@ MemoryUse Generator::memory() const {
 
 // Sentences that a batch is padded to at least and has at most.
 Extent Generator::batch_extent(int32_t beam_size) {
-  const Extent batch = plans_.batch();
   const Extent rows = plans_.rows();
-  return {std::max(batch.least, (rows.least + beam_size - 1) / beam_size),
-          std::min(batch.most, rows.most / beam_size)};
+  const int32_t least = (rows.least + beam_size - 1) / beam_size;
+  return {least, std::min(std::max(shape_.max_batch, least), rows.most / beam_size)};
 }
 
 int32_t Generator::max_batch(int32_t beam_size) {
@@ -274,14 +265,8 @@ int32_t Generator::max_batch(int32_t beam_size) {
   return extent.least <= extent.most ? extent.most : 0;
 }
 
-int32_t Generator::max_source() {
-  const cuda::OnDevice scope(kDevice);
-  return plans_.source().most;
-}
-
-int32_t Generator::source_bucket(int32_t length) {
-  const cuda::OnDevice scope(kDevice);
-  return nmt_trt::source_bucket(length, plans_.source());
+int32_t Generator::source_bucket(int32_t length) const {
+  return nmt_trt::source_bucket(length, shape_.max_source);
 }
 
 int32_t Generator::deterministic_rows(int32_t beam_size) {

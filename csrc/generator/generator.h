@@ -15,18 +15,11 @@
 #include "generator/model_shape.h"
 #include "generator/plans.h"
 #include "generator/search_memory.h"
+#include "generator/source_batch.h"
 #include "generator/stage.h"
 #include "generator/stages.h"
 
 namespace nmt_trt {
-
-/// The sentences of one batch. ids: [sentences, width] right-padded; lengths: [sentences].
-struct SourceBatch {
-  const int32_t* ids;
-  const int32_t* lengths;
-  int32_t sentences;
-  int32_t width;
-};
 
 /// What generate() returns. Seconds are the device's.
 struct Generation {
@@ -67,12 +60,11 @@ class Generator {
   /// translated. Throws as generate().
   void warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps, bool deterministic);
 
-  /// Most sentences of a batch with this beam size, 0 when the plans do not admit it; most tokens of a
-  /// source; and sentences of a deterministic batch.
+  /// Most sentences of a batch with this beam size, 0 when the plans do not admit it; and sentences of a
+  /// deterministic batch.
   int32_t max_batch(int32_t beam_size);
-  int32_t max_source();
-  /// What a source of `length` tokens is padded to, at most max_source().
-  int32_t source_bucket(int32_t length);
+  /// What a source of `length` tokens is padded to.
+  int32_t source_bucket(int32_t length) const;
   int32_t deterministic_rows(int32_t beam_size);
   /// As it was at the last change; from any thread.
   MemoryUse memory() const;
@@ -92,7 +84,7 @@ class Generator {
   int32_t rows_for(int32_t sentences, int32_t beam_size, bool deterministic);
   Stage& first_stage(const StageKey& key);
   Stage& stage_of(const StageKey& key, const Stage* in_use);
-  Stage& get_stage(const StageKey& key, const Stage* in_use);
+  Stage& get_stage(const StageKey& key, const Stage* in_use, bool begins);
   Extent batch_extent(int32_t beam_size);
   void take_search(const SearchOptions& options);
   void recover();

@@ -4,18 +4,20 @@
 
 namespace nmt_trt {
 
-/// What the generator needs to know of a decoder beside its plans.
+/// What the generator needs to know of a model beside its plans.
 struct ModelShape {
-  int32_t layers;
-  int32_t heads;
-  int32_t head_size;
+  /// Of the decoder. hidden = heads * head_size.
+  int32_t layers, heads, head_size;
+  int32_t encoder_layers, encoder_heads, encoder_head_size;
+  /// A source token attends to itself and to those before it only.
+  bool causal_encoder;
   int32_t vocab_size;
   /// Rows of the decoder's position table.
   int32_t max_positions;
   /// Special tokens of the target vocabulary.
   int32_t eos, pad, bos;
-  /// Padding token of the source vocabulary.
-  int32_t source_pad;
+  /// Sentences of a batch and tokens of a source that the plans were built for, at most.
+  int32_t max_batch, max_source;
 };
 
 }  // namespace nmt_trt

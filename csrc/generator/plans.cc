@@ -26,16 +26,25 @@ const EngineTensor& LoadedPlan::tensor(const std::string& name) const {
 Plans::Plans(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape)
     : library_(std::move(library)), provider_(std::move(provider)), shape_(shape) {}
 
-LoadedPlan& Plans::encoder() {
+LoadedPlan& Plans::encoder_segment(int32_t index) {
+  const int64_t hidden = int64_t{shape_.encoder_heads} * shape_.encoder_head_size;
   const DataType type = compute_type();
-  std::vector<Expected> expected = {{"input_ids", {-1, -1}, DataType::kInt32},
-                                    {"input_length", {-1}, DataType::kInt32}};
-  for (int32_t layer = 0; layer < shape_.layers; ++layer) {
-    for (const char* name : {"cross_k_", "cross_v_"}) {
-      expected.push_back({name + std::to_string(layer), {-1, shape_.heads, -1, shape_.head_size}, type});
+  std::vector<Expected> expected;
+  if (index == 0) {
+    expected = {{"token", {-1}, DataType::kInt32}, {"position", {-1}, DataType::kInt32}};
+  } else {
+    expected = {{"attention", {-1, hidden}, type}, {"residual", {-1, hidden}, DataType::kFloat32}};
+  }
+  if (index < shape_.encoder_layers) {
+    expected.push_back({"residual_out", {-1, hidden}, DataType::kFloat32});
+    expected.push_back({"qkv", {-1, 3 * hidden}, type});
+  } else {
+    const int64_t cross = int64_t{shape_.heads} * shape_.head_size;
+    for (int32_t layer = 0; layer < shape_.layers; ++layer) {
+      expected.push_back({"cross_" + std::to_string(layer), {-1, 2 * cross}, type});
     }
   }
-  return load("encoder", expected);
+  return load("encoder_" + std::to_string(index), expected);
 }
 
 LoadedPlan& Plans::segment(int32_t index) {
@@ -76,33 +85,23 @@ LoadedPlan& Plans::load(const std::string& graph, const std::vector<Expected>& e
   return plans_.emplace(graph, std::move(plan)).first->second;
 }
 
-Extent Plans::extent(const LoadedPlan& plan, const std::string& name, size_t axis) {
+Extent Plans::extent(const LoadedPlan& plan, const std::string& name) {
   const EngineTensor& tensor = plan.tensor(name);
-  return {static_cast<int32_t>(tensor.min_shape.at(axis)), static_cast<int32_t>(tensor.max_shape.at(axis))};
+  return {static_cast<int32_t>(tensor.min_shape.at(0)), static_cast<int32_t>(tensor.max_shape.at(0))};
 }
 
 std::shared_ptr<cuda::DeviceBuffer> Plans::scratch() {
   if (!scratch_) {
-    size_t bytes = std::max<size_t>(1, encoder().engine->scratch_bytes());
+    size_t bytes = 1;
+    for (int32_t index = 0; index <= shape_.encoder_layers; ++index) {
+      bytes = std::max(bytes, encoder_segment(index).engine->scratch_bytes());
+    }
     for (int32_t index = 0; index < segments(); ++index) {
       bytes = std::max(bytes, segment(index).engine->scratch_bytes());
     }
     scratch_ = std::make_shared<cuda::DeviceBuffer>(bytes);
   }
   return scratch_;
-}
-
-std::shared_ptr<EngineContext> Plans::encoder_context(int32_t rows, int32_t source) {
-  auto& known = encoders_[{rows, source}];
-  std::shared_ptr<EngineContext> context = known.lock();
-  if (!context) {
-    context = encoder().engine->make_context();
-    context->set_scratch(scratch()->data(), scratch()->bytes());
-    context->set_shape("input_ids", {rows, source});
-    context->set_shape("input_length", {rows});
-    known = context;
-  }
-  return context;
 }
 
 size_t Plans::plan_bytes() const {

@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/engine.h"
@@ -19,7 +18,8 @@
 
 namespace nmt_trt {
 
-/// The bytes of the plan of a graph: "encoder" or "decoder_0" to "decoder_<2 * layers>".
+/// The bytes of the plan of a graph: "encoder_0" to "encoder_<encoder layers>", "decoder_0" to
+/// "decoder_<2 * layers>".
 using PlanProvider = std::function<std::string(const std::string& graph)>;
 
 /// An engine that was loaded from a plan.
@@ -39,24 +39,23 @@ class Plans {
   Plans(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape);
 
   /// All throw EngineError when a plan cannot be used or is not of this model.
-  LoadedPlan& encoder();
-  /// The decoder is cut around its attentions: segment 0 ends with the queries, keys and values of the first
+  /// The encoder is cut around its attentions: each segment but the last ends with the queries, keys and
+  /// values of the next one, the last with those keys and values that the decoder's cross-attentions look at.
+  LoadedPlan& encoder_segment(int32_t index);
+  /// The decoder likewise: segment 0 ends with the queries, keys and values of the first
   /// layer, 2 * l + 1 stands between the attentions of layer l, 2 * l + 2 behind them; the last one ends with
   /// the logits.
   LoadedPlan& segment(int32_t index);
   int32_t segments() const { return 2 * shape_.layers + 1; }
 
-  /// What the profiles admit: sentences and source tokens in the encoder.
-  Extent batch() { return extent(encoder(), "input_ids", 0); }
-  Extent source() { return extent(encoder(), "input_ids", 1); }
+  /// What the profiles admit: tokens of all sources of a batch together.
+  Extent tokens() { return extent(encoder_segment(0), "token"); }
   /// Rows of the decoder's batch: sentences times beam size.
-  Extent rows() { return extent(segment(0), "token", 0); }
+  Extent rows() { return extent(segment(0), "token"); }
   /// Of keys, values and everything that flows between segments but the residual.
   DataType compute_type() { return segment(0).tensor("qkv").type; }
   DataType logits_type() { return segment(segments() - 1).tensor("logits").type; }
 
-  /// Runs the encoder at this shape, its scratch memory set: one for all that ask while one of them has it.
-  std::shared_ptr<EngineContext> encoder_context(int32_t rows, int32_t source);
   /// EngineLibrary::rehearse()
   void rehearse(const std::vector<EngineContext*>& contexts, cudaStream_t stream) {
     library_->rehearse(contexts, stream);
@@ -78,14 +77,13 @@ class Plans {
   };
 
   LoadedPlan& load(const std::string& graph, const std::vector<Expected>& expected);
-  static Extent extent(const LoadedPlan& plan, const std::string& name, size_t axis);
+  static Extent extent(const LoadedPlan& plan, const std::string& name);
 
   std::shared_ptr<EngineLibrary> library_;
   PlanProvider provider_;
   ModelShape shape_;
   std::map<std::string, LoadedPlan> plans_;
   std::shared_ptr<cuda::DeviceBuffer> scratch_;
-  std::map<std::pair<int32_t, int32_t>, std::weak_ptr<EngineContext>> encoders_;  // by rows and source tokens
 };
 
 }  // namespace nmt_trt

@@ -1,7 +1,9 @@
 #include "generator/stage.h"
 
+#include <algorithm>
 #include <cmath>
-#include <string>
+#include <cstddef>
+#include <numeric>
 #include <utility>
 
 #include "cuda/attention.h"
@@ -19,7 +21,7 @@ size_t item_count(const ModelShape& shape) { return 4 * size(shape.layers) + 1; 
 /// Where the arrays of a stage lie in its memory.
 struct Offsets {
   std::vector<size_t> caches, cross;
-  size_t cross_bias, ids, lengths, sentence, token, position, source_row, candidates, items, total;
+  size_t starts, lengths, sentence, token, position, source_row, candidates, items, total;
 };
 
 Offsets place(const StageKey& key, int32_t candidates, const ModelShape& shape, DataType type) {
@@ -32,8 +34,7 @@ Offsets place(const StageKey& key, int32_t candidates, const ModelShape& shape, 
     offsets.caches.push_back(layout.add(beams * size(key.capacity) * hidden));
     offsets.cross.push_back(layout.add(rows * size(key.source) * hidden));
   }
-  offsets.cross_bias = layout.add<float>(rows * size(key.source));
-  offsets.ids = layout.add<int32_t>(rows * size(key.source));
+  offsets.starts = layout.add<int32_t>(rows);
   offsets.lengths = layout.add<int32_t>(rows);
   offsets.sentence = layout.add<int32_t>(rows);
   offsets.token = layout.add<int32_t>(beams);
@@ -51,16 +52,23 @@ size_t Stage::bytes_needed(const StageKey& key, int32_t candidates, const ModelS
   return place(key, candidates, shape, plans.compute_type()).total;
 }
 
+int32_t Stage::tokens_of(const StageKey& key, Plans& plans) {
+  return std::max(key.rows * key.source, plans.tokens().least);
+}
+
 Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::shared_ptr<StepEngines> engines,
              const cuda::SearchState& search, cudaStream_t stream)
     : key_(key),
       shape_(shape),
-      plans_(plans),
+      heads_{shape.heads, shape.head_size, 1.0F / std::sqrt(static_cast<float>(shape.head_size))},
+      tokens_(tokens_of(key, plans)),
       search_(search),
       type_(plans.compute_type()),
       logits_type_(plans.logits_type()),
       engines_(std::move(engines)),
-      host_ids_(size(key.rows) * size(key.source)),
+      host_tokens_(size(tokens_)),
+      host_positions_(size(tokens_)),
+      host_starts_(size(key.rows)),
       host_lengths_(size(key.rows)),
       host_sentence_(size(key.rows)),
       host_items_(item_count(shape)) {
@@ -69,8 +77,7 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
   for (const size_t offset : offsets.caches) caches_.push_back(at<void>(memory_, offset));
   for (const size_t offset : offsets.cross) cross_.push_back(at<void>(memory_, offset));
-  cross_bias_ = at<void>(memory_, offsets.cross_bias);
-  ids_ = at<int32_t>(memory_, offsets.ids);
+  starts_ = at<int32_t>(memory_, offsets.starts);
   lengths_ = at<int32_t>(memory_, offsets.lengths);
   source_row_ = at<int32_t>(memory_, offsets.source_row);
   candidates_ = at<Candidate>(memory_, offsets.candidates);
@@ -85,25 +92,43 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
       cudaMemsetAsync(inputs_.sentence, 0xFF, size(key.rows) * sizeof(int32_t), stream));  // all padding
 }
 
-void Stage::prepare_encoder(cudaStream_t stream) {
+void Stage::prepare_encoder(std::shared_ptr<EncoderEngines> encoder, cudaStream_t stream) {
   if (encoder_graph_) return;
-  encoder_ = plans_.encoder_context(key_.rows, key_.source);
-  encoder_->bind("input_ids", ids_);
-  encoder_->bind("input_length", lengths_);
-  for (size_t layer = 0; layer < size(shape_.layers); ++layer) {
-    encoder_->bind("cross_k_" + std::to_string(layer), cross_[2 * layer]);
-    encoder_->bind("cross_v_" + std::to_string(layer), cross_[2 * layer + 1]);
-  }
-  encoder_->bind("cross_bias", cross_bias_);
-  encoder_->enqueue(stream);
-  encoder_graph_ = cuda::capture(stream, [&] { encoder_->enqueue(stream); });
+  encoder_ = std::move(encoder);
+  enqueue_encoder(stream);  // CUDA loads kernels at their first run, which a capture must not be
+  encoder_graph_ = cuda::capture(stream, [&] { enqueue_encoder(stream); });
 }
 
-void Stage::encode(cudaStream_t stream) {
+void Stage::enqueue_encoder(cudaStream_t stream) {
+  const cuda::PackedSources sources = {key_.rows, key_.source, starts_, lengths_};
+  encoder_->run(sources, stream);
+  for (int32_t layer = 0; layer < shape_.layers; ++layer) {
+    const size_t k = 2 * size(layer);
+    cuda::split_heads(sources, heads_, key_.source, encoder_->cross(layer), cross_[k], cross_[k + 1], type_,
+                      stream);
+  }
+}
+
+void Stage::encode(const SourceBatch& batch, cudaStream_t stream) {
+  int32_t end = 0;
+  for (int32_t row = 0; row < key_.rows; ++row) {
+    const bool real = row < batch.sentences;
+    const int32_t length = real ? batch.lengths[row] : 0;
+    if (real)
+      std::copy_n(batch.ids + static_cast<std::ptrdiff_t>(row) * batch.width, length,
+                  &host_tokens_[size(end)]);
+    std::iota(&host_positions_[size(end)], &host_positions_[size(end)] + length, 0);
+    host_starts_[size(row)] = end;
+    host_lengths_[size(row)] = length;
+    host_sentence_[size(row)] = real ? row : -1;
+    end += length;
+  }
   const auto send = [stream](int32_t* to, const cuda::Pinned<int32_t>& from) {
     NMT_TRT_CUDA(cudaMemcpyAsync(to, from.data(), from.bytes(), cudaMemcpyHostToDevice, stream));
   };
-  send(ids_, host_ids_);
+  send(encoder_->token(), host_tokens_);
+  send(encoder_->position(), host_positions_);
+  send(starts_, host_starts_);
   send(lengths_, host_lengths_);
   send(inputs_.sentence, host_sentence_);
   encoder_graph_.launch(stream);
@@ -118,15 +143,13 @@ void Stage::rehearse(cudaStream_t stream) {
 }
 
 void Stage::enqueue_decoder(cudaStream_t stream) {
-  const float scale = 1.0F / std::sqrt(static_cast<float>(shape_.head_size));
-  const cuda::HeadShape heads = {shape_.heads, shape_.head_size, scale};
   engines_->embed(inputs_.token, inputs_.position, stream);
   for (int32_t layer = 0; layer < shape_.layers; ++layer) {
     const size_t k = 2 * size(layer);
-    cuda::self_attention(search_, inputs_, heads, engines_->qkv(), caches_[k], caches_[k + 1],
+    cuda::self_attention(search_, inputs_, heads_, engines_->qkv(), caches_[k], caches_[k + 1],
                          engines_->attention(), type_, stream);
     engines_->run(2 * layer + 1, stream);
-    cuda::cross_attention(search_, inputs_, heads, key_.source, lengths_, engines_->query(), cross_[k],
+    cuda::cross_attention(search_, inputs_, heads_, key_.source, lengths_, engines_->query(), cross_[k],
                           cross_[k + 1], engines_->attention(), type_, stream);
     engines_->run(2 * layer + 2, stream);
   }

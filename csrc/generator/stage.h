@@ -10,12 +10,15 @@
 
 #include "core/engine.h"
 #include "core/top_log_probs.h"
+#include "cuda/attention.h"
 #include "cuda/device_buffer.h"
 #include "cuda/graph.h"
 #include "cuda/mapped.h"
 #include "cuda/search.h"
+#include "generator/encoder_engines.h"
 #include "generator/model_shape.h"
 #include "generator/plans.h"
+#include "generator/source_batch.h"
 #include "generator/step_engines.h"
 
 namespace nmt_trt {
@@ -46,18 +49,16 @@ class Stage {
   const cuda::StepInputs& inputs() const { return inputs_; }
   size_t bytes() const { return memory_.bytes(); }
 
-  /// The batch: ids [B, S] padded, lengths [B], and which sentence each row is (-1: padding). Pinned memory
-  /// to be filled before encode().
-  int32_t* host_ids() { return host_ids_.data(); }
-  int32_t* host_lengths() { return host_lengths_.data(); }
-  int32_t* host_sentence() { return host_sentence_.data(); }
-
-  /// Sends the batch and runs the encoder on it, after prepare_encoder().
-  void encode(cudaStream_t stream);
+  /// Source tokens that the encoder runs on for a stage of this key: room for B sources of S tokens.
+  static int32_t tokens_of(const StageKey& key, Plans& plans);
+  /// Sends a batch of at most B sources of at most S tokens and runs the encoder on it, after
+  /// prepare_encoder().
+  void encode(const SourceBatch& batch, cudaStream_t stream);
   /// One decoder step and one update of the search, as one CUDA graph, after prepare().
   void step(cudaStream_t stream);
   /// Make what encode() and step() launch, unless it is there.
-  void prepare_encoder(cudaStream_t stream);
+  void prepare_encoder(std::shared_ptr<EncoderEngines> encoder, cudaStream_t stream);
+  bool has_encoder() const { return encoder_ != nullptr; }
   void prepare(cudaStream_t stream);
   /// Takes over what `from` has of the rows that go on, after `steps` steps: caches and the encoder's
   /// outputs, then the next step's inputs.
@@ -67,12 +68,14 @@ class Stage {
   void rehearse(cudaStream_t stream);
 
  private:
+  void enqueue_encoder(cudaStream_t stream);
   void enqueue_decoder(cudaStream_t stream);
   void enqueue_search(cudaStream_t stream);
 
   StageKey key_;
   ModelShape shape_;
-  Plans& plans_;
+  cuda::HeadShape heads_;
+  int32_t tokens_;  // of all sources, room for them
   cuda::SearchState search_;
   DataType type_;  // of caches and of what flows between segments
   DataType logits_type_;
@@ -80,16 +83,15 @@ class Stage {
   cuda::DeviceBuffer memory_;
   std::vector<void*> caches_;  // [2 * layers] keys and values of each layer, [B, H, N, dh]
   std::vector<void*> cross_;   // [2 * layers] likewise, [B, H, S, dh]
-  void* cross_bias_;           // [B, 1, 1, S], an output of the encoder that attention does not need
-  int32_t* ids_;               // [B, S]
+  int32_t* starts_;            // [B] first row of each source among the encoder's
   int32_t* lengths_;           // [B]
   int32_t* source_row_;        // [B]
   Candidate* candidates_;      // [B, K, C]
   cuda::GatherItem* items_;
   cuda::StepInputs inputs_{};
-  cuda::Pinned<int32_t> host_ids_, host_lengths_, host_sentence_;
+  cuda::Pinned<int32_t> host_tokens_, host_positions_, host_starts_, host_lengths_, host_sentence_;
   cuda::Pinned<cuda::GatherItem> host_items_;
-  std::shared_ptr<EngineContext> encoder_;
+  std::shared_ptr<EncoderEngines> encoder_;
   bool rehearsed_ = false;
   cuda::Graph step_graph_;
   cuda::Graph encoder_graph_;

@@ -8,33 +8,64 @@
 #include "cuda/check.h"
 
 namespace nmt_trt {
+namespace {
+
+template <typename Key, typename Value>
+bool alive(const std::map<Key, std::weak_ptr<Value>>& known, const Key& key) {
+  const auto found = known.find(key);
+  return found != known.end() && !found->second.expired();
+}
+
+template <typename Key, typename Value>
+size_t bytes_of(const std::map<Key, std::weak_ptr<Value>>& known) {
+  size_t total = 0;
+  for (const auto& [key, value] : known) {
+    if (const auto held = value.lock()) total += held->bytes();
+  }
+  return total;
+}
+
+/// The one that somebody has, or make(key).
+template <typename Key, typename Value, typename Make>
+std::shared_ptr<Value> shared(std::map<Key, std::weak_ptr<Value>>& known, const Key& key, Make make) {
+  std::shared_ptr<Value> value = known[key].lock();
+  if (!value) {
+    value = make(key);
+    known[key] = value;
+  }
+  return value;
+}
+
+}  // namespace
 
 Stages::Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit)
     : shape_(shape), plans_(plans), memory_limit_(memory_limit) {}
 
 std::shared_ptr<SearchMemory> Stages::search_for(const SearchOptions& options, int32_t sentences,
                                                  cudaStream_t stream) {
-  const SearchKey key = SearchKey::of(options);
-  auto search = searches_[key].lock();
-  if (!search) {
-    search = with_room({}, stream, [&] {
+  auto search = shared(searches_, SearchKey::of(options), [&](const SearchKey& key) {
+    return with_room({}, stream, [&] {
       return std::make_shared<SearchMemory>(shape_, key, sentences, shape_.max_positions, stream);
     });
-    searches_[key] = search;
-  }
+  });
   with_room({}, stream, [&] { search->reserve(options); });
   return search;
 }
 
 Stage& Stages::get(const StageKey& key, const std::shared_ptr<SearchMemory>& search, size_t other_bytes,
-                   const Stage* in_use, cudaStream_t stream) {
-  for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-    if (entry->search == search && entry->key == key) {
-      entries_.splice(entries_.begin(), entries_, entry);
-      return *entries_.front().stage;
+                   const Stage* in_use, bool begins, cudaStream_t stream) {
+  const auto made = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.search == search && entry.key == key;
+  });
+  if (made != entries_.end()) {
+    entries_.splice(entries_.begin(), entries_, made);
+    Stage& stage = *entries_.front().stage;
+    if (begins && !stage.has_encoder()) {
+      make_room(key, *search, other_bytes, &stage, in_use, begins, stream);
     }
+    return stage;
   }
-  make_room(key, *search, other_bytes, in_use, stream);
+  make_room(key, *search, other_bytes, nullptr, in_use, begins, stream);
   auto stage = with_room({in_use}, stream, [&] {
     return std::make_unique<Stage>(key, shape_, plans_, engines_for(key, stream), search->state(), stream);
   });
@@ -43,43 +74,51 @@ Stage& Stages::get(const StageKey& key, const std::shared_ptr<SearchMemory>& sea
 }
 
 std::shared_ptr<StepEngines> Stages::engines_for(const StageKey& key, cudaStream_t stream) {
-  const int32_t rows = key.rows * key.beam_size;
-  auto& known = engines_[rows];
-  auto engines = known.lock();
-  if (!engines) {
-    engines = std::make_shared<StepEngines>(rows, shape_, plans_, stream);
-    known = engines;
-  }
-  return engines;
+  return shared(engines_, key.rows * key.beam_size,
+                [&](int32_t rows) { return std::make_shared<StepEngines>(rows, shape_, plans_, stream); });
 }
 
-// Under memory_limit. What can never fit drives nothing out.
-void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes,
-                       const Stage* in_use, cudaStream_t stream) {
+std::shared_ptr<EncoderEngines> Stages::encoder_for(const StageKey& key, cudaStream_t stream) {
+  return shared(encoders_, Stage::tokens_of(key, plans_), [&](int32_t tokens) {
+    return std::make_shared<EncoderEngines>(tokens, shape_, plans_, stream);
+  });
+}
+
+// Under memory_limit. What can never fit drives nothing out. `made`: the stage, if only its encoder is
+// missing.
+void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* made,
+                       const Stage* in_use, bool begins, cudaStream_t stream) {
   if (!memory_limit_) return;
   const size_t own = Stage::bytes_needed(key, search.state().candidates, shape_, plans_);
   const int32_t rows = key.rows * key.beam_size;
-  const size_t shared = StepEngines::bytes_needed(rows, shape_, plans_);
+  const size_t steps = StepEngines::bytes_needed(rows, shape_, plans_);
+  const int32_t tokens = Stage::tokens_of(key, plans_);
+  const size_t encoder = begins ? EncoderEngines::bytes_needed(tokens, shape_, plans_) : 0;
   const auto needed = [&] {
-    const auto engines = engines_.find(rows);
-    return own + (engines == engines_.end() || engines->second.expired() ? shared : 0);
+    return (made != nullptr ? 0 : own) + (alive(engines_, rows) ? 0 : steps) +
+           (alive(encoders_, tokens) ? 0 : encoder);
   };
-  size_t least = other_bytes + search.bytes() + own + shared;
-  if (in_use != nullptr) {
-    const StageKey& used = in_use->key();
-    least += in_use->bytes();
-    if (used.rows != key.rows) {
-      least += StepEngines::bytes_needed(used.rows * used.beam_size, shape_, plans_);
-    }
-  }
+  size_t least = other_bytes + search.bytes() + own + steps + encoder;
+  if (in_use != nullptr) least += in_use->bytes() + shared_bytes(*in_use, key);
   if (least > *memory_limit_) {
     throw OutOfMemoryError("this batch needs " + std::to_string(least) +
                            " bytes of GPU memory, and memory_limit is " + std::to_string(*memory_limit_) +
                            "; lower the batch size, the beam size or max_length, or raise memory_limit");
   }
   while (other_bytes + search_bytes() + bytes() + needed() > *memory_limit_ &&
-         drop_oldest({in_use}, stream)) {
+         drop_oldest({in_use, made}, stream)) {
   }
+}
+
+// Of the engines that `stage` has and that one of `key` does not share.
+size_t Stages::shared_bytes(const Stage& stage, const StageKey& key) const {
+  const StageKey& used = stage.key();
+  size_t bytes = 0;
+  if (used.rows != key.rows) bytes += StepEngines::bytes_needed(used.rows * used.beam_size, shape_, plans_);
+  if (stage.has_encoder()) {
+    bytes += EncoderEngines::bytes_needed(Stage::tokens_of(used, plans_), shape_, plans_);
+  }
+  return bytes;
 }
 
 bool Stages::drop_oldest(std::initializer_list<const Stage*> needed, cudaStream_t stream) {
@@ -95,18 +134,9 @@ bool Stages::drop_oldest(std::initializer_list<const Stage*> needed, cudaStream_
 size_t Stages::bytes() const {
   size_t total = 0;
   for (const Entry& entry : entries_) total += entry.stage->bytes();
-  for (const auto& [key, engines] : engines_) {
-    if (const auto alive = engines.lock()) total += alive->bytes();
-  }
-  return total;
+  return total + bytes_of(engines_) + bytes_of(encoders_);
 }
 
-size_t Stages::search_bytes() const {
-  size_t total = 0;
-  for (const auto& [key, search] : searches_) {
-    if (const auto alive = search.lock()) total += alive->bytes();
-  }
-  return total;
-}
+size_t Stages::search_bytes() const { return bytes_of(searches_); }
 
 }  // namespace nmt_trt

@@ -13,6 +13,7 @@
 #include "core/errors.h"
 #include "core/options.h"
 #include "cuda/search.h"
+#include "generator/encoder_engines.h"
 #include "generator/model_shape.h"
 #include "generator/plans.h"
 #include "generator/search_memory.h"
@@ -31,10 +32,13 @@ class Stages {
   std::shared_ptr<SearchMemory> search_for(const SearchOptions& options, int32_t sentences,
                                            cudaStream_t stream);
 
-  /// The stage of this key and search, made if need be. `in_use` is not given up for it. `other_bytes`:
-  /// memory in use beside stages and searches. Throws OutOfMemoryError when it does not fit.
+  /// The stage of this key and search, made if need be; `in_use` is not given up for it. A batch begins in
+  /// one that `begins`, after which encoder_for() has room. `other_bytes`: memory in use beside stages and
+  /// searches. Throws OutOfMemoryError when it does not fit.
   Stage& get(const StageKey& key, const std::shared_ptr<SearchMemory>& search, size_t other_bytes,
-             const Stage* in_use, cudaStream_t stream);
+             const Stage* in_use, bool begins, cudaStream_t stream);
+  /// What a stage of this key runs the encoder with, made if need be.
+  std::shared_ptr<EncoderEngines> encoder_for(const StageKey& key, cudaStream_t stream);
 
   /// make(), again and again as long as memory is short and there are stages to give up: the oldest first,
   /// never those of `needed`. Throws what make() throws.
@@ -62,14 +66,17 @@ class Stages {
 
   std::shared_ptr<StepEngines> engines_for(const StageKey& key, cudaStream_t stream);
   bool drop_oldest(std::initializer_list<const Stage*> needed, cudaStream_t stream);
-  void make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* in_use,
-                 cudaStream_t stream);
+  void make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* made,
+                 const Stage* in_use, bool begins, cudaStream_t stream);
+
+  size_t shared_bytes(const Stage& stage, const StageKey& key) const;
 
   ModelShape shape_;
   Plans& plans_;
   std::optional<size_t> memory_limit_;
-  std::list<Entry> entries_;                               // the one used last first
-  std::map<int32_t, std::weak_ptr<StepEngines>> engines_;  // by rows
+  std::list<Entry> entries_;                                   // the one used last first
+  std::map<int32_t, std::weak_ptr<StepEngines>> engines_;      // by rows
+  std::map<int32_t, std::weak_ptr<EncoderEngines>> encoders_;  // by tokens
   std::map<SearchKey, std::weak_ptr<SearchMemory>> searches_;
 };
 

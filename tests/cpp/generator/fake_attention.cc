@@ -1,9 +1,10 @@
-// cuda/attention.h on the fake device, for the toy model.
+// cuda/attention.h and cuda/encoder_attention.h on the fake device, for the toy model.
 #include "cuda/attention.h"
 
 #include <algorithm>
 
 #include "cuda/check.h"
+#include "cuda/encoder_attention.h"
 #include "fake_device.h"
 #include "fake_launch.h"
 #include "toy_model.h"
@@ -99,7 +100,66 @@ struct CrossAttention {
   }
 };
 
+struct EncoderAttention {
+  PackedSources sources;
+  const float* qkv;
+  float* out;
+
+  void operator()() const {
+    for (int32_t sentence = 0; sentence < sources.sentences; ++sentence) {
+      for (int32_t row = 0; row < sources.lengths[sentence]; ++row) attend(sentence, row);
+    }
+  }
+
+ private:
+  const float* at(int32_t row) const { return qkv + static_cast<size_t>(row) * 3 * kHidden; }
+  void attend(int32_t sentence, int32_t position) const {
+    const int32_t start = sources.starts[sentence];
+    for (size_t first = 0; first < kHidden; first += toy::kHeadSize) {
+      toy::Attention attention(at(start + position) + first);
+      for (int32_t other = 0; other < sources.lengths[sentence]; ++other) {
+        const float* key = at(start + other) + kHidden + first;
+        attention.look_at(key, key + kHidden);
+      }
+      attention.write(out + static_cast<size_t>(start + position) * kHidden + first);
+    }
+  }
+};
+
+struct SplitHeads {
+  PackedSources sources;
+  int32_t source;
+  const float* keys_values;
+  float *keys, *values;
+
+  void operator()() const {
+    for (int32_t sentence = 0; sentence < sources.sentences; ++sentence) {
+      for (int32_t position = 0; position < sources.lengths[sentence]; ++position) {
+        const float* row =
+            keys_values + static_cast<size_t>(sources.starts[sentence] + position) * 2 * kHidden;
+        for (int32_t head = 0; head < toy::kHeads; ++head) {
+          const int32_t place = ((sentence * toy::kHeads + head) * source + position) * toy::kHeadSize;
+          std::copy_n(row + head * toy::kHeadSize, toy::kHeadSize, keys + place);
+          std::copy_n(row + kHidden + head * toy::kHeadSize, toy::kHeadSize, values + place);
+        }
+      }
+    }
+  }
+};
+
 }  // namespace
+
+void encoder_attention(const PackedSources& sources, const HeadShape& /*shape*/, bool /*causal*/,
+                       const void* qkv, void* out, DataType /*type*/, cudaStream_t stream) {
+  launch(stream, EncoderAttention{sources, static_cast<const float*>(qkv), static_cast<float*>(out)});
+}
+
+void split_heads(const PackedSources& sources, const HeadShape& /*shape*/, int32_t source,
+                 const void* keys_values, void* cross_k, void* cross_v, DataType /*type*/,
+                 cudaStream_t stream) {
+  launch(stream, SplitHeads{sources, source, static_cast<const float*>(keys_values),
+                            static_cast<float*>(cross_k), static_cast<float*>(cross_v)});
+}
 
 void self_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& /*shape*/,
                     const void* qkv, void* cache_k, void* cache_v, void* out, DataType /*type*/,

@@ -16,17 +16,21 @@ FakePlan read_plan(const std::string& bytes) {
   FakePlan plan;
   std::istringstream text(bytes);
   int32_t type = 0;
-  text >> plan.graph >> plan.heads >> plan.head_size >> plan.vocab_size >> type >> plan.batch.least >>
-      plan.batch.most >> plan.source.least >> plan.source.most >> plan.rows.least >> plan.rows.most >>
-      plan.scratch;
+  text >> plan.graph >> plan.heads >> plan.head_size >> plan.vocab_size >> type >> plan.tokens.least >>
+      plan.tokens.most >> plan.rows.least >> plan.rows.most >> plan.scratch;
   plan.type = static_cast<DataType>(type);
   if (!text) throw EngineError("the plan is damaged");
   return plan;
 }
 
-/// The decoder's segment of a graph, -1 for the encoder.
-int32_t segment_of(const std::string& graph) {
-  return graph == "encoder" ? -1 : std::stoi(graph.substr(std::strlen("decoder_")));
+/// A graph's side and number.
+struct Part {
+  bool of_encoder;
+  int32_t segment;
+};
+
+Part part_of(const std::string& graph) {
+  return {graph.rfind("encoder_", 0) == 0, std::stoi(graph.substr(std::strlen("encoder_")))};
 }
 
 EngineTensor input(const std::string& name, DataType type, const Shape& least, const Shape& most) {
@@ -39,22 +43,34 @@ EngineTensor output(const std::string& name, DataType type, const Shape& shape) 
   return {name, type, false, shape, {}, {}};
 }
 
-std::vector<EngineTensor> encoder_tensors(const FakePlan& plan) {
-  std::vector<EngineTensor> tensors = {
-      input("input_ids", DataType::kInt32, {plan.batch.least, plan.source.least},
-            {plan.batch.most, plan.source.most}),
-      input("input_length", DataType::kInt32, {plan.batch.least}, {plan.batch.most}),
-      output("cross_bias", DataType::kFloat32, {-1, 1, 1, -1})};
-  for (int32_t layer = 0; layer < toy::kLayers; ++layer) {
-    for (const char* name : {"cross_k_", "cross_v_"}) {
-      tensors.push_back(
-          output(name + std::to_string(layer), plan.type, {-1, plan.heads, -1, plan.head_size}));
+std::vector<EngineTensor> behind_attention(const FakePlan& plan, const Extent& rows) {
+  const int64_t hidden = plan.heads * plan.head_size;
+  return {input("attention", plan.type, {rows.least, hidden}, {rows.most, hidden}),
+          input("residual", DataType::kFloat32, {rows.least, hidden}, {rows.most, hidden})};
+}
+
+std::vector<EngineTensor> encoder_tensors(const FakePlan& plan, int32_t segment) {
+  const int64_t hidden = plan.heads * plan.head_size;
+  std::vector<EngineTensor> tensors;
+  if (segment == 0) {
+    for (const char* name : {"token", "position"}) {
+      tensors.push_back(input(name, DataType::kInt32, {plan.tokens.least}, {plan.tokens.most}));
     }
+  } else {
+    tensors = behind_attention(plan, plan.tokens);
+  }
+  if (segment < toy::kEncoderLayers) {
+    tensors.push_back(output("residual_out", DataType::kFloat32, {-1, hidden}));
+    tensors.push_back(output("qkv", plan.type, {-1, 3 * hidden}));
+    return tensors;
+  }
+  for (int32_t layer = 0; layer < toy::kLayers; ++layer) {
+    tensors.push_back(output("cross_" + std::to_string(layer), plan.type, {-1, 2 * hidden}));
   }
   return tensors;
 }
 
-std::vector<EngineTensor> segment_tensors(const FakePlan& plan, int32_t segment) {
+std::vector<EngineTensor> decoder_tensors(const FakePlan& plan, int32_t segment) {
   const int64_t hidden = plan.heads * plan.head_size;
   const int64_t least = plan.rows.least;
   const int64_t most = plan.rows.most;
@@ -63,8 +79,7 @@ std::vector<EngineTensor> segment_tensors(const FakePlan& plan, int32_t segment)
     tensors = {input("token", DataType::kInt32, {least}, {most}),
                {"position", DataType::kInt32, true, {1}, {1}, {1}}};
   } else {
-    tensors = {input("attention", plan.type, {least, hidden}, {most, hidden}),
-               input("residual", DataType::kFloat32, {least, hidden}, {most, hidden})};
+    tensors = behind_attention(plan, plan.rows);
   }
   if (segment == 2 * toy::kLayers) {
     tensors.push_back(output("logits", DataType::kFloat32, {-1, plan.vocab_size}));
@@ -92,31 +107,34 @@ struct Bindings {
   }
 };
 
-void encode(const Bindings& run) {
-  const Shape& shape = run.shapes.at("input_ids");
-  const auto* ids = run.at<const int32_t>("input_ids");
-  for (int32_t layer = 0; layer < toy::kLayers; ++layer) {
-    auto* keys = run.at<float>("cross_k_" + std::to_string(layer));
-    auto* values = run.at<float>("cross_v_" + std::to_string(layer));
-    for (int64_t row = 0; row < shape[0]; ++row) {
-      for (int32_t i = 0; i < toy::kHidden; ++i) {
-        const int64_t head = row * toy::kHeads + i / toy::kHeadSize;
-        for (int64_t position = 0; position < shape[1]; ++position) {
-          const int64_t place = (head * shape[1] + position) * toy::kHeadSize + i % toy::kHeadSize;
-          keys[place] = toy::cross_key(ids[row * shape[1] + position], layer, i);
-          values[place] = toy::cross_value(ids[row * shape[1] + position], layer, i);
-        }
-      }
-    }
-  }
-}
-
 void write_qkv(const toy::Residual& residual, int32_t layer, float* qkv) {
   const toy::Hidden query = toy::query(residual);
   for (int32_t i = 0; i < toy::kHidden; ++i) {
     qkv[i] = query[static_cast<size_t>(i)];
     qkv[toy::kHidden + i] = toy::self_key(residual, layer, i);
     qkv[2 * toy::kHidden + i] = toy::self_value(residual, layer, i);
+  }
+}
+
+void encode(const Bindings& run, int32_t segment) {
+  const int64_t tokens = run.shapes.at(segment == 0 ? "token" : "attention")[0];
+  for (int64_t row = 0; row < tokens; ++row) {
+    if (segment == 0) {
+      const toy::Residual residual =
+          toy::embed(run.at<const int32_t>("token")[row], run.at<const int32_t>("position")[row]);
+      run.at<toy::Residual>("residual_out")[row] = residual;
+      write_qkv(residual, 0, run.at<float>("qkv") + row * 3 * toy::kHidden);
+      continue;
+    }
+    const toy::Residual source = toy::add_self(run.at<const toy::Residual>("residual")[row],
+                                               run.at<const toy::Hidden>("attention")[row]);
+    for (int32_t layer = 0; layer < toy::kLayers; ++layer) {
+      float* keys = run.at<float>("cross_" + std::to_string(layer)) + row * 2 * toy::kHidden;
+      for (int32_t i = 0; i < toy::kHidden; ++i) {
+        keys[i] = toy::cross_key(source, layer, i);
+        keys[toy::kHidden + i] = toy::cross_value(source, layer, i);
+      }
+    }
   }
 }
 
@@ -155,8 +173,8 @@ void fail_now_and_then(const std::string& what) {
 
 class FakeContext final : public EngineContext {
  public:
-  FakeContext(int32_t segment, const std::vector<EngineTensor>& tensors, size_t scratch_bytes)
-      : segment_(segment), tensors_(tensors), scratch_bytes_(scratch_bytes) {
+  FakeContext(const Part& part, const std::vector<EngineTensor>& tensors, size_t scratch_bytes)
+      : part_(part), tensors_(tensors), scratch_bytes_(scratch_bytes) {
     fail_now_and_then("a context");
     ++device().holdings.contexts;
     ++device().makings.contexts;
@@ -193,10 +211,10 @@ class FakeContext final : public EngineContext {
     }
     if (device().captures() && ran_with_ != bindings_.shapes) forbid("is captured before it ran");
     ran_with_ = bindings_.shapes;
-    device().give(static_cast<cudaStream_t>(stream), [run = bindings_, segment = segment_, alive = alive_] {
+    device().give(static_cast<cudaStream_t>(stream), [run = bindings_, part = part_, alive = alive_] {
       if (!*alive) return device().forbid("an engine runs whose context was destroyed");
       std::memset(run.scratch, 0xA5, run.scratch_bytes);
-      segment < 0 ? encode(run) : decode(run, segment);
+      part.of_encoder ? encode(run, part.segment) : decode(run, part.segment);
     });
   }
 
@@ -208,10 +226,11 @@ class FakeContext final : public EngineContext {
     throw UsageError("no tensor " + name);
   }
   void forbid(const std::string& what) const {
-    device().forbid("segment " + std::to_string(segment_) + ": " + what);
+    device().forbid((part_.of_encoder ? "encoder " : "decoder ") + std::to_string(part_.segment) + ": " +
+                    what);
   }
 
-  int32_t segment_;
+  Part part_;
   const std::vector<EngineTensor>& tensors_;
   size_t scratch_bytes_;
   Bindings bindings_;
@@ -222,8 +241,9 @@ class FakeContext final : public EngineContext {
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(const FakePlan& plan)
-      : segment_(segment_of(plan.graph)),
-        tensors_(segment_ < 0 ? encoder_tensors(plan) : segment_tensors(plan, segment_)),
+      : part_(part_of(plan.graph)),
+        tensors_(part_.of_encoder ? encoder_tensors(plan, part_.segment)
+                                  : decoder_tensors(plan, part_.segment)),
         scratch_bytes_(plan.scratch) {
     fail_now_and_then("an engine");
     ++device().holdings.engines;
@@ -233,11 +253,11 @@ class FakeEngine final : public Engine {
   const std::vector<EngineTensor>& tensors() const override { return tensors_; }
   size_t scratch_bytes() const override { return scratch_bytes_; }
   std::unique_ptr<EngineContext> make_context() override {
-    return std::make_unique<FakeContext>(segment_, tensors_, scratch_bytes_);
+    return std::make_unique<FakeContext>(part_, tensors_, scratch_bytes_);
   }
 
  private:
-  int32_t segment_;
+  Part part_;
   std::vector<EngineTensor> tensors_;
   size_t scratch_bytes_;
 };
@@ -264,7 +284,7 @@ class FakeLibrary final : public EngineLibrary {
 
 std::string written(const FakePlan& plan) {
   std::ostringstream text;
-  for (const Extent& extent : {plan.batch, plan.source, plan.rows}) {
+  for (const Extent& extent : {plan.tokens, plan.rows}) {
     text << ' ' << extent.least << ' ' << extent.most;
   }
   std::string bytes = plan.graph + ' ' + std::to_string(plan.heads) + ' ' + std::to_string(plan.head_size) +

@@ -17,8 +17,10 @@ struct FakePlan {
   int64_t head_size = 2;
   int64_t vocab_size = 16;
   DataType type = DataType::kFloat32;
-  Extent batch = {1, 64};
-  Extent source = {1, 64};
+  int32_t max_batch = 64;
+  int32_t max_source = 64;
+  /// Of all sources of a batch.
+  Extent tokens = {16, 4096};
   /// Sentences times beam size.
   Extent rows = {1, 512};
   size_t scratch = 4096;

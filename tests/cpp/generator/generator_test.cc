@@ -232,7 +232,7 @@ TEST_F(GeneratorTest, UsesTheFirstDeviceWhateverTheCallersIs) {
     ToyGenerator generator;
     warm_up(generator, batch, 20);
     EXPECT_TRUE(translates(generator, batch));
-    EXPECT_EQ(generator.max_source(), 64);
+    EXPECT_EQ(generator.max_batch(2), 64);
     EXPECT_EQ(device().current, 1);
   }
   device().current = 0;

@@ -44,7 +44,7 @@ TEST_F(MemoryTest, IsAllCounted) {
     if (beam_size == 3) batch.options.policy = PolicyKind::kHf;
     generate(generator, batch);
     const MemoryUse use = generator.memory();
-    EXPECT_EQ(use.plans, 6 * plan.bytes);
+    EXPECT_EQ(use.plans, 7 * plan.bytes);
     EXPECT_EQ(use.scratch, plan.scratch);
     EXPECT_EQ(use.scratch + use.search + use.stages, device().holdings.device_bytes);
   }

@@ -12,9 +12,9 @@ using namespace testing;
 
 class RangesTest : public OnFakeDevice {
  protected:
-  static FakePlan plan_for(Extent batch, Extent rows) {
+  static FakePlan plan_for(int32_t max_batch, Extent rows) {
     FakePlan plan;
-    plan.batch = batch;
+    plan.max_batch = max_batch;
     plan.rows = rows;
     return plan;
   }
@@ -31,21 +31,21 @@ class RangesTest : public OnFakeDevice {
       }
     }
     for (const StepLaunch& step : take_steps()) {
-      EXPECT_GE(step.rows, plan.batch.least);
-      EXPECT_LE(step.rows, plan.batch.most);
+      EXPECT_GE(step.rows * 2, plan.rows.least);
+      EXPECT_LE(step.rows, plan.max_batch);
     }
   }
 };
 
 TEST_F(RangesTest, BatchesThatBeginAboveOne) {
   for (const int32_t least : {2, 8, 20}) {
-    expect_right(plan_for({least, 64}, {1, 512}), 1);
-    expect_right(plan_for({least, 64}, {1, 512}), 30);
+    expect_right(plan_for(64, {2 * least, 512}), 1);
+    expect_right(plan_for(64, {2 * least, 512}), 30);
   }
 }
 
 TEST_F(RangesTest, BatchesOfOneSizeAboveThatOfDeterministicOnes) {
-  const FakePlan plan = plan_for({64, 64}, {1, 512});
+  const FakePlan plan = plan_for(64, {128, 512});
   expect_right(plan, 1);
   expect_right(plan, 64);
   ToyGenerator generator(plan);
@@ -53,7 +53,7 @@ TEST_F(RangesTest, BatchesOfOneSizeAboveThatOfDeterministicOnes) {
 }
 
 TEST_F(RangesTest, FewRows) {
-  const FakePlan plan = plan_for({1, 64}, {1, 20});
+  const FakePlan plan = plan_for(64, {1, 20});
   expect_right(plan, 10);
   ToyGenerator generator(plan);
   EXPECT_EQ(generator.max_batch(1), 20);
@@ -65,18 +65,18 @@ TEST_F(RangesTest, FewRows) {
 }
 
 TEST_F(RangesTest, ManyRowsAtLeast) {
-  const FakePlan plan = plan_for({1, 64}, {37, 512});
+  const FakePlan plan = plan_for(64, {37, 512});
   expect_right(plan, 1);
   expect_right(plan, 30);
 }
 
 TEST_F(RangesTest, BeamSizesThatNoBatchCanHave) {
-  ToyGenerator generator(plan_for({4, 64}, {1, 12}));
+  ToyGenerator generator(plan_for(64, {10, 12}));
   EXPECT_EQ(generator.max_batch(3), 4);
-  EXPECT_EQ(generator.max_batch(4), 0);
+  EXPECT_EQ(generator.max_batch(7), 0);
   Wish wish;
   wish.ends = {5};
-  wish.beam_size = 4;
+  wish.beam_size = 7;
   EXPECT_THROW(generate(generator, make_batch(wish)), UsageError);
   wish.deterministic = true;
   EXPECT_THROW(generate(generator, make_batch(wish)), UsageError);
@@ -84,8 +84,8 @@ TEST_F(RangesTest, BeamSizesThatNoBatchCanHave) {
 }
 
 TEST_F(RangesTest, ALargestBatchThatIsNoPowerOfTwo) {
-  expect_right(plan_for({1, 48}, {1, 512}), 32);
-  ToyGenerator generator(plan_for({1, 48}, {1, 512}));
+  expect_right(plan_for(48, {1, 512}), 32);
+  ToyGenerator generator(plan_for(48, {1, 512}));
   Wish wish;
   wish.ends = ends_from(1, 48);
   EXPECT_TRUE(translates(generator, make_batch(wish)));
@@ -94,9 +94,9 @@ TEST_F(RangesTest, ALargestBatchThatIsNoPowerOfTwo) {
 
 TEST_F(RangesTest, Sources) {
   FakePlan plan;
-  plan.source = {24, 40};
+  plan.max_source = 40;
   ToyGenerator generator(plan);
-  EXPECT_EQ(generator.max_source(), 40);
+  EXPECT_EQ(generator.source_bucket(33), 40);
   for (const int32_t longest : {1, 20, 30, 40}) {
     Wish wish;
     wish.ends = ends_from(1, 9);

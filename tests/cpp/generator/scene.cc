@@ -20,8 +20,9 @@ int32_t between(std::mt19937& random, int32_t low, int32_t high) {
 /// The CPU's search, whose every hypothesis asks the model for itself.
 class Reference {
  public:
-  explicit Reference(const Batch& batch)
-      : sources_(batch.sources), beam_size_(size(batch.options.beam_size)), search_(batch.options) {}
+  explicit Reference(const Batch& batch) : beam_size_(size(batch.options.beam_size)), search_(batch.options) {
+    for (const auto& source : batch.sources) sources_.push_back(toy::encode(source));
+  }
 
   Found run() {
     std::vector<float> first;
@@ -60,11 +61,18 @@ class Reference {
     return logits;
   }
 
-  const std::vector<std::vector<int32_t>>& sources_;
+  std::vector<std::vector<toy::Residual>> sources_;
   size_t beam_size_;
   BeamSearch search_;
   std::vector<std::shared_ptr<const toy::Prefix>> prefixes_;  // [B, K]
 };
+
+ModelShape shape_for(const FakePlan& plan) {
+  ModelShape shape = toy::kShape;
+  shape.max_batch = plan.max_batch;
+  shape.max_source = plan.max_source;
+  return shape;
+}
 
 }  // namespace
 
@@ -167,10 +175,10 @@ void warm_up(Generator& generator, const Batch& batch, int32_t steps) {
 }
 
 ToyGenerator::ToyGenerator(const FakePlan& plan, std::optional<size_t> memory_limit)
-    : ToyGenerator(plans_like(plan), memory_limit) {}
+    : Generator(fake_library(), plans_like(plan), shape_for(plan), memory_limit) {}
 
-ToyGenerator::ToyGenerator(PlanProvider provider, std::optional<size_t> memory_limit)
-    : Generator(fake_library(), std::move(provider), toy::kShape, memory_limit) {}
+ToyGenerator::ToyGenerator(PlanProvider provider)
+    : Generator(fake_library(), std::move(provider), toy::kShape, std::nullopt) {}
 
 std::vector<StepLaunch> take_steps() { return std::exchange(device().steps, {}); }
 

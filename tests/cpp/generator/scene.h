@@ -59,7 +59,7 @@ void warm_up(Generator& generator, const Batch& batch, int32_t steps);
 class ToyGenerator : public Generator {
  public:
   explicit ToyGenerator(const FakePlan& plan = {}, std::optional<size_t> memory_limit = std::nullopt);
-  explicit ToyGenerator(PlanProvider provider, std::optional<size_t> memory_limit = std::nullopt);
+  explicit ToyGenerator(PlanProvider provider);
 };
 
 /// Steps as they were launched since the last call.

@@ -40,12 +40,12 @@ float self_value(const Residual& residual, int32_t layer, int32_t i) {
   return mix(mix(residual.hash, residual.position), static_cast<float>(2 * (layer * kHidden + i) + 1));
 }
 
-float cross_key(int32_t source_token, int32_t layer, int32_t i) {
-  return static_cast<float>((source_token * kLayers + layer) * kHidden + i);
+float cross_key(const Residual& source, int32_t layer, int32_t i) {
+  return mix(mix(source.hash, source.token), static_cast<float>((kLayers + layer) * kHidden + i));
 }
 // The first element of each head tells the token.
-float cross_value(int32_t source_token, int32_t layer, int32_t i) {
-  return i % kHeadSize == 0 ? static_cast<float>(source_token) : -cross_key(source_token, layer, i);
+float cross_value(const Residual& source, int32_t layer, int32_t i) {
+  return i % kHeadSize == 0 ? source.token : mix(cross_key(source, layer, i), source.position);
 }
 
 Hidden query(const Residual& residual) {
@@ -73,7 +73,29 @@ float logit(const Residual& residual, int32_t token) {
   return mix(residual.hash, static_cast<float>(token)) * 0x1p-23F;
 }
 
-Prefix::Prefix(const std::vector<int32_t>& source, std::shared_ptr<const Prefix> before, int32_t token)
+std::vector<Residual> encode(const std::vector<int32_t>& source) {
+  std::vector<Residual> residuals;
+  for (const int32_t token : source)
+    residuals.push_back(embed(token, static_cast<int32_t>(residuals.size())));
+  std::vector<Residual> encoded;
+  for (const Residual& residual : residuals) {
+    const Hidden asked = query(residual);
+    Hidden out;
+    for (int32_t first = 0; first < kHidden; first += kHeadSize) {
+      Attention attention(&asked[static_cast<size_t>(first)]);
+      for (const Residual& other : residuals) {
+        const float key[] = {self_key(other, 0, first), self_key(other, 0, first + 1)};
+        const float value[] = {self_value(other, 0, first), self_value(other, 0, first + 1)};
+        attention.look_at(key, value);
+      }
+      attention.write(&out[static_cast<size_t>(first)]);
+    }
+    encoded.push_back(add_self(residual, out));
+  }
+  return encoded;
+}
+
+Prefix::Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token)
     : before_(std::move(before)), length_(before_ ? before_->length_ + 1 : 1) {
   std::vector<const Prefix*> history(static_cast<size_t>(length_));
   const Prefix* prefix = this;
@@ -106,12 +128,12 @@ Hidden Prefix::self_attention(const std::vector<const Prefix*>& history, size_t 
   return out;
 }
 
-Hidden Prefix::cross_attention(const std::vector<int32_t>& source, int32_t layer) const {
+Hidden Prefix::cross_attention(const std::vector<Residual>& source, int32_t layer) const {
   const Hidden asked = query(residual_);
   Hidden out;
   for (int32_t first = 0; first < kHidden; first += kHeadSize) {
     Attention attention(&asked[static_cast<size_t>(first)]);
-    for (const int32_t token : source) {
+    for (const Residual& token : source) {
       const float key[] = {cross_key(token, layer, first), cross_key(token, layer, first + 1)};
       const float value[] = {cross_value(token, layer, first), cross_value(token, layer, first + 1)};
       attention.look_at(key, value);

@@ -26,7 +26,10 @@ inline constexpr int32_t kPad = 0;
 inline constexpr int32_t kBos = 1;
 inline constexpr int32_t kEos = 2;
 inline constexpr int32_t kBadSource = 999;
-inline constexpr ModelShape kShape = {kLayers, kHeads, kHeadSize, kVocabulary, 160, kEos, kPad, kBos, kPad};
+inline constexpr int32_t kEncoderLayers = 1;
+inline constexpr ModelShape kShape = {kLayers, kHeads,      kHeadSize, kEncoderLayers, kHeads, kHeadSize,
+                                      false,   kVocabulary, 160,       kEos,           kPad,   kBos,
+                                      64,      64};
 
 using Hidden = std::array<float, kHidden>;
 
@@ -43,11 +46,11 @@ static_assert(sizeof(Residual) == sizeof(Hidden));
 float mix(float a, float b);
 
 Residual embed(int32_t token, int32_t position);
-/// Of generated tokens and of the source, element `i` of all heads.
+/// Of generated tokens or of the source, behind its self-attention; element `i` of all heads.
 float self_key(const Residual& residual, int32_t layer, int32_t i);
 float self_value(const Residual& residual, int32_t layer, int32_t i);
-float cross_key(int32_t source_token, int32_t layer, int32_t i);
-float cross_value(int32_t source_token, int32_t layer, int32_t i);
+float cross_key(const Residual& source, int32_t layer, int32_t i);
+float cross_value(const Residual& source, int32_t layer, int32_t i);
 Hidden query(const Residual& residual);
 /// The residual behind self-attention, and behind cross-attention.
 Residual add_self(const Residual& residual, const Hidden& attention);
@@ -77,17 +80,20 @@ class Attention {
   bool empty_ = true;
 };
 
+/// What the encoder makes of a source, without rows.
+std::vector<Residual> encode(const std::vector<int32_t>& source);
+
 /// The beginning of a translation, the start token among it: what the logits behind it must be, without rows,
 /// slots or caches.
 class Prefix {
  public:
-  Prefix(const std::vector<int32_t>& source, std::shared_ptr<const Prefix> before, int32_t token);
+  Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token);
 
   std::vector<float> logits() const;
 
  private:
   Hidden self_attention(const std::vector<const Prefix*>& history, size_t layer) const;
-  Hidden cross_attention(const std::vector<int32_t>& source, int32_t layer) const;
+  Hidden cross_attention(const std::vector<Residual>& source, int32_t layer) const;
 
   std::shared_ptr<const Prefix> before_;
   int32_t length_;

@@ -66,9 +66,10 @@ TEST_F(WarmupTest, PlansForManyRowsOnly) {
   Wish wish;
   wish.ends = ends_from(1, 48);
   const Batch batch = make_batch(wish);
-  for (const Extent admitted : {Extent{1, 48}, Extent{12, 48}, Extent{48, 48}}) {
+  for (const int32_t least : {1, 24, 96}) {
     FakePlan plan;
-    plan.batch = admitted;
+    plan.max_batch = 48;
+    plan.rows = {least, 512};
     ToyGenerator generator(plan);
     warm_up(generator, batch, 48);
     expect_nothing_made(generator, batch);
