@@ -100,7 +100,8 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
                    const py::object& max_lengths, bool deterministic, const py::object& early_stopping,
                    int32_t min_length, float repetition_penalty, int32_t no_repeat_ngram,
                    std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
-                   std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens) {
+                   std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens,
+                   bool token_scores) {
   const py::array checked_ids = check_array<int32_t>("ids", ids, {-1, -1});
   const py::array checked_lengths = check_array<int32_t>("lengths", lengths, {checked_ids.shape(0)});
   const py::array limits = check_array<int32_t>("max_lengths", max_lengths, {checked_ids.shape(0)});
@@ -110,6 +111,7 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
   options.length_penalty = length_penalty;
   options.max_lengths.assign(first, first + limits.size());
   options.early_stopping = early_stopping_named(early_stopping);
+  options.token_scores = token_scores;
   set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
                     std::move(bad_words), std::move(suppress_tokens));
   const SourceBatch batch = {
@@ -127,9 +129,11 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
 void warmup(Generator& generator, int32_t batch, int32_t source, int32_t beam_size, int32_t steps,
             const std::string& policy, bool deterministic, int32_t min_length, float repetition_penalty,
             int32_t no_repeat_ngram, std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
-            std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens) {
+            std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens,
+            bool token_scores) {
   SearchOptions options = search_options(generator.shape(), policy, beam_size);
   options.max_lengths = {steps};
+  options.token_scores = token_scores;
   set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
                     std::move(bad_words), std::move(suppress_tokens));
   const py::gil_scoped_release unlocked;
@@ -178,7 +182,7 @@ the model gives logits that are no numbers.)";
 
 constexpr const char* kWarmupDoc =
     R"(Make buffers, kernels and CUDA graphs for batches of these sizes and `steps` generated tokens, searched with options
-like these: of those from min_length on it matters whether there are any. Raises as generate().)";
+like these: of those from min_length to suppress_tokens it matters whether there are any. Raises as generate().)";
 
 }  // namespace
 
@@ -216,11 +220,13 @@ void register_generator(py::module_& module) {
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
            arg("early_stopping") = false, arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
-           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), kGenerateDoc)
+           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), arg("token_scores") = false,
+           kGenerateDoc)
       .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
            arg("policy"), arg("deterministic"), arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
-           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), kWarmupDoc)
+           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), arg("token_scores") = false,
+           kWarmupDoc)
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")
       .def("source_bucket", &Generator::source_bucket, arg("length"),

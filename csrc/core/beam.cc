@@ -17,12 +17,14 @@ Beam::Beam(int32_t size, int32_t eos, int32_t pad, bool keeps_scores)
       new_ancestry_(slots_.size()) {}
 
 Beam::Beam(int32_t eos, int32_t pad, std::vector<Slot> slots, std::vector<int32_t> tokens,
-           std::vector<std::vector<int32_t>> ancestry)
+           std::vector<float> scores, std::vector<std::vector<int32_t>> ancestry)
     : eos_(eos),
       pad_(pad),
+      keeps_scores_(!scores.empty()),
       slots_(std::move(slots)),
       last_(slots_.size(), pad),
       tokens_(std::move(tokens)),
+      scores_(std::move(scores)),
       ancestry_(std::move(ancestry)),
       new_ancestry_(slots_.size()) {
   if (tokens_.size() >= slots_.size()) {

@@ -38,9 +38,10 @@ struct Move {
 class Beam {
  public:
   Beam(int32_t size, int32_t eos, int32_t pad, bool keeps_scores = false);
-  /// A beam as it was kept elsewhere. tokens: [steps, size]; ancestry: [size][steps].
+  /// A beam as it was kept elsewhere. tokens: [steps, size]; scores: likewise, or empty where they are not
+  /// kept; ancestry: [size][steps].
   Beam(int32_t eos, int32_t pad, std::vector<Slot> slots, std::vector<int32_t> tokens,
-       std::vector<std::vector<int32_t>> ancestry);
+       std::vector<float> scores, std::vector<std::vector<int32_t>> ancestry);
 
   /// One more token a slot. moves: [size]; with the first, the parents do not matter.
   void extend(const std::vector<Move>& moves);

@@ -61,6 +61,7 @@ struct PoolPlace {
   int32_t steps;
   int32_t parent;
   int32_t token;
+  float log_prob;  // of `token`
 };
 
 /// What a search with policy hf has beside SearchState.
@@ -103,6 +104,9 @@ struct SearchState {
   void* scratch;  // top_log_probs_scratch_bytes(), 16-byte aligned, zeroed once when it was allocated
   ScoreState scores;
   PoolState pool;
+  /// [B, T, K] log-probability of the token generated at (step, slot), as it went into the sum; NaN where no
+  /// hypothesis got one. Null unless it is kept.
+  float* token_scores;
 };
 
 /// Bytes of SearchState::scratch for at most `rows` rows. Every launch leaves it ready for the next, with as

@@ -19,11 +19,12 @@ std::vector<T> download(const T* from, size_t count, cudaStream_t stream) {
 }
 
 /// Likewise the first `steps` columns of each of `rows` rows of `capacity`, `width` numbers a column.
-inline std::vector<int32_t> download_steps(const int32_t* from, size_t rows, size_t capacity, size_t steps,
-                                           size_t width, cudaStream_t stream) {
-  std::vector<int32_t> to(rows * steps * width);
-  const size_t row = steps * width * sizeof(int32_t);
-  NMT_TRT_CUDA(cudaMemcpy2DAsync(to.data(), row, from, capacity * width * sizeof(int32_t), row, rows,
+template <typename T>
+std::vector<T> download_steps(const T* from, size_t rows, size_t capacity, size_t steps, size_t width,
+                              cudaStream_t stream) {
+  std::vector<T> to(rows * steps * width);
+  const size_t row = steps * width * sizeof(T);
+  NMT_TRT_CUDA(cudaMemcpy2DAsync(to.data(), row, from, capacity * width * sizeof(T), row, rows,
                                  cudaMemcpyDeviceToHost, stream));
   return to;
 }

@@ -38,7 +38,6 @@ void check_supported(const SearchOptions& options) {
   };
   if (options.policy == PolicyKind::kSample) refuse("policy sample");
   if (!options.target_prefix.empty()) refuse("target_prefix");
-  if (options.token_scores) refuse("token_scores");
 }
 
 }  // namespace

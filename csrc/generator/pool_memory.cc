@@ -12,27 +12,38 @@ namespace {
 
 size_t size(int64_t count) { return static_cast<size_t>(count); }
 
-/// What hypotheses of one sentence went through. tokens, parents: [steps, K].
+/// What hypotheses of one sentence went through. tokens, scores, parents: [steps, K].
 struct Paths {
   const int32_t* tokens;
+  const float* scores;  // null: not kept
   const int32_t* parents;
   int32_t beam_size;
 
   /// The tokens of what is in a place, EOS and PAD left out.
   std::vector<int32_t> words(const cuda::PoolPlace& place, const SearchOptions& options) const {
-    std::vector<int32_t> words = {place.token};
-    int32_t slot = place.parent;
-    for (int32_t step = place.steps - 1; step >= 0; --step) {
-      const size_t at = size(step * beam_size + slot);
-      words.push_back(tokens[at]);
-      slot = parents[at];
-    }
-    std::reverse(words.begin(), words.end());
+    std::vector<int32_t> words = along(place, tokens, place.token);
     const auto is_special = [&options](int32_t token) {
       return token == options.eos || token == options.pad;
     };
     words.erase(std::remove_if(words.begin(), words.end(), is_special), words.end());
     return words;
+  }
+  std::vector<float> token_scores(const cuda::PoolPlace& place) const {
+    return scores == nullptr ? std::vector<float>() : along(place, scores, place.log_prob);
+  }
+
+ private:
+  template <typename T>
+  std::vector<T> along(const cuda::PoolPlace& place, const T* values, T last) const {
+    std::vector<T> found = {last};
+    int32_t slot = place.parent;
+    for (int32_t step = place.steps - 1; step >= 0; --step) {
+      const size_t at = size(step * beam_size + slot);
+      found.push_back(values[at]);
+      slot = parents[at];
+    }
+    std::reverse(found.begin(), found.end());
+    return found;
   }
 };
 
@@ -68,6 +79,7 @@ void PoolMemory::upload(const SearchOptions& options, cudaStream_t stream) {
 
 std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& options, int32_t steps,
                                                       const std::vector<int32_t>& tokens,
+                                                      const std::vector<float>& scores,
                                                       cudaStream_t stream) const {
   const size_t sentences = options.max_lengths.size();
   const auto counts = download(state_.counts, sentences, stream);
@@ -78,12 +90,13 @@ std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& optio
   std::vector<std::vector<Hypothesis>> all(sentences);
   for (size_t sentence = 0; sentence < sentences; ++sentence) {
     const size_t first = sentence * size(steps) * size(beam_size_);
-    const Paths paths = {&tokens[first], &parents[first], beam_size_};
+    const Paths paths = {&tokens[first], scores.empty() ? nullptr : &scores[first], &parents[first],
+                         beam_size_};
     std::vector<Hypothesis>& found = all[sentence];
     for (int32_t i = 0; i < counts[sentence] && found.size() < size(options.num_hypotheses); ++i) {
       const cuda::PoolPlace& place = places[sentence * size(beam_size_) + size(i)];
       if (!(place.sum > FinishedPool::kAway / 2)) continue;
-      found.push_back({paths.words(place, options), place.score, place.sum, {}});
+      found.push_back({paths.words(place, options), place.score, place.sum, paths.token_scores(place)});
     }
   }
   return all;

@@ -28,9 +28,10 @@ class PoolMemory {
   size_t bytes() const { return memory_.bytes(); }
 
   /// What FinishedPool::best() is of each sentence after `steps` updates; waits for the stream. tokens: as
-  /// generated, [sentences, steps, K].
+  /// generated, [sentences, steps, K]; scores: theirs, or empty.
   std::vector<std::vector<Hypothesis>> best(const SearchOptions& options, int32_t steps,
-                                            const std::vector<int32_t>& tokens, cudaStream_t stream) const;
+                                            const std::vector<int32_t>& tokens,
+                                            const std::vector<float>& scores, cudaStream_t stream) const;
 
  private:
   int32_t beam_size_, capacity_;

@@ -41,6 +41,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   const size_t ended = layout.add<uint8_t>(beams);
   const size_t token = layout.add<int32_t>(tokens);
   const size_t ancestry = layout.add<int32_t>(tokens);
+  const size_t token_scores = key.token_scores ? layout.add<float>(tokens) : 0;
   const size_t finished = layout.add<uint8_t>(size(sentences));
   const size_t own_finished = layout.add<uint8_t>(size(sentences));
   const size_t steps = layout.add<int32_t>(1);
@@ -77,6 +78,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   state_.arrived = at<uint32_t>(memory_, arrived);
   state_.scratch = at<void>(memory_, scratch);
   state_.progress = progress_.device();
+  if (key.token_scores) state_.token_scores = at<float>(memory_, token_scores);
   if (scores_) state_.scores = scores_->state();
   if (pool_) state_.pool = pool_->state();
 }
@@ -108,11 +110,16 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
   const auto ended = download(state_.ended, beams, stream);
   const auto tokens =
       download_steps(state_.tokens, sentences, size(state_.capacity), size(steps), beam_size, stream);
+  std::vector<float> scores;
+  if (state_.token_scores != nullptr) {
+    scores =
+        download_steps(state_.token_scores, sentences, size(state_.capacity), size(steps), beam_size, stream);
+  }
   const auto ancestry = download_steps(state_.ancestry, beams, size(state_.capacity), size(steps), 1, stream);
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
 
   std::vector<std::vector<Hypothesis>> all(sentences);
-  if (pool_) all = pool_->best(options, steps, tokens, stream);
+  if (pool_) all = pool_->best(options, steps, tokens, scores, stream);
   for (size_t sentence = 0; sentence < sentences; ++sentence) {
     if (!all[sentence].empty()) continue;
     std::vector<Slot> slots;
@@ -121,9 +128,12 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
       slots.push_back({sums[beam], penalties[beam], words[beam], ended[beam] != 0});
       paths.emplace_back(&ancestry[beam * size(steps)], &ancestry[beam * size(steps)] + steps);
     }
-    const auto first = tokens.begin() + static_cast<std::ptrdiff_t>(sentence * row);
-    const Beam beam(options.eos, options.pad, std::move(slots),
-                    {first, first + static_cast<std::ptrdiff_t>(row)}, std::move(paths));
+    const auto of_sentence = [sentence, row](const auto& values) {
+      const auto first = values.begin() + static_cast<std::ptrdiff_t>(values.empty() ? 0 : sentence * row);
+      return std::vector(first, values.empty() ? first : first + static_cast<std::ptrdiff_t>(row));
+    };
+    const Beam beam(options.eos, options.pad, std::move(slots), of_sentence(tokens), of_sentence(scores),
+                    std::move(paths));
     all[sentence] = beam.best(options.num_hypotheses);
   }
   return all;

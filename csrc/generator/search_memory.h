@@ -24,12 +24,14 @@ struct SearchKey {
   int32_t beam_size;
   /// changes_scores()
   bool scores;
+  bool token_scores;
 
   static SearchKey of(const SearchOptions& options) {
-    return {options.policy, options.beam_size, changes_scores(options)};
+    return {options.policy, options.beam_size, changes_scores(options), options.token_scores};
   }
   bool operator<(const SearchKey& other) const {
-    return std::tie(policy, beam_size, scores) < std::tie(other.policy, other.beam_size, other.scores);
+    return std::tie(policy, beam_size, scores, token_scores) <
+           std::tie(other.policy, other.beam_size, other.scores, other.token_scores);
   }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "core/finished_pool.h"
 #include "core/options.h"
@@ -11,6 +12,9 @@ namespace nmt_trt::cuda {
 
 /// GnmtPolicy, NemoPolicy and HfPolicy up to settle(), one candidate at a time: the same fp32 operations in
 /// the same order. Plain functions, so that the host tests them against the policies.
+
+/// Of what is carried on without a token.
+inline constexpr float kNoLogProb = std::numeric_limits<float>::quiet_NaN();
 
 /// nmt_trt::Slot
 struct BeamSlot {

@@ -113,6 +113,8 @@ struct Chosen {
   int32_t parent;
   int32_t token;
   BeamSlot slot;
+  /// Move::log_prob
+  float log_prob;
 };
 
 /// By one warp, for gnmt and nemo: lane k's hypothesis of the next beam; lanes from K on get a dead one.
@@ -121,7 +123,7 @@ __device__ inline Chosen choose(const BeamRules& rules, const Candidate* top, bo
   const int lane = static_cast<int>(threadIdx.x);
   if (first_step && rules.policy == PolicyKind::kNemo) {
     const Proposal first = rules.first_of_nemo(top[min(lane, beam_size - 1)]);
-    return {lane, first.token, first.slot};
+    return {lane, first.token, first.slot, top[min(lane, beam_size - 1)].log_prob};
   }
   const int32_t all = proposals.fill(rules, top, first_step, old, beam_size, beam_size);
   Chooser<false> chooser(proposals, rules, all, beam_size);
@@ -131,9 +133,11 @@ __device__ inline Chosen choose(const BeamRules& rules, const Candidate* top, bo
     if (index < 0) break;
     if (lane == k) mine = index;
   }
-  if (mine < 0) return {lane, rules.pad, BeamRules::dead()};
+  if (mine < 0) return {lane, rules.pad, BeamRules::dead(), kNoLogProb};
   const Proposal proposal = proposals.at(rules, mine, beam_size);
-  return {mine / beam_size, proposal.token, rules.settle(proposal, old.penalty)};
+  const int32_t parent = mine / beam_size;
+  const float log_prob = proposals.parents[parent].ended ? kNoLogProb : proposals.candidates[mine].log_prob;
+  return {parent, proposal.token, rules.settle(proposal, old.penalty), log_prob};
 }
 
 }  // namespace nmt_trt::cuda

@@ -16,6 +16,7 @@ struct HfMoves {
   int32_t parent[kMost];
   int32_t token[kMost];
   float sum[kMost];
+  float log_prob[kMost];
   bool ends[kMost];
   uint8_t next[kMaxBeamSize];  // the move that makes each slot
 
@@ -45,6 +46,7 @@ __device__ inline Chosen choose_hf(const BeamRules& rules, const PoolRules& pool
     moves.parent[made] = index / count;
     moves.token[made] = proposal.token;
     moves.sum[made] = proposal.slot.sum;
+    moves.log_prob[made] = proposals.candidates[index].log_prob;
     moves.ends[made] = pool_rules.ends(proposal.token, steps + 1);
   }
   __syncwarp();
@@ -52,7 +54,7 @@ __device__ inline Chosen choose_hf(const BeamRules& rules, const PoolRules& pool
     for (int32_t i = 0; i < min(made, beam_size); ++i) {
       if (!moves.ends[i]) continue;
       const float score = pool_rules.score(moves.sum[i], steps + 1);
-      pool.offer({score, moves.sum[i], steps, moves.parent[i], moves.token[i]});
+      pool.offer({score, moves.sum[i], steps, moves.parent[i], moves.token[i], moves.log_prob[i]});
     }
   }
   __syncwarp();
@@ -66,9 +68,9 @@ __device__ inline Chosen choose_hf(const BeamRules& rules, const PoolRules& pool
     if (rank < beam_size) moves.next[rank] = static_cast<uint8_t>(i);
   }
   __syncwarp();
-  if (lane >= min(made, beam_size)) return {0, rules.pad, BeamRules::dead()};
+  if (lane >= min(made, beam_size)) return {0, rules.pad, BeamRules::dead(), kNoLogProb};
   const int32_t mine = moves.next[lane];
-  return {moves.parent[mine], moves.token[mine], {moves.sum[mine], 1.0F, 0, false}};
+  return {moves.parent[mine], moves.token[mine], {moves.sum[mine], 1.0F, 0, false}, moves.log_prob[mine]};
 }
 
 }  // namespace nmt_trt::cuda

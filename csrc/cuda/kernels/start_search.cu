@@ -32,6 +32,9 @@ __device__ void start_sentence(const SearchState& state, int32_t sentence) {
     tokens[i] = state.pad;
     ancestry[i] = i / state.capacity;
   }
+  if (state.token_scores == nullptr) return;
+  float* scores = state.token_scores + first * state.capacity;
+  for (int32_t i = thread; i < beam_size * state.capacity; i += kThreads) scores[i] = kNoLogProb;
 }
 
 // By one block.

@@ -79,7 +79,9 @@ __device__ void extend(const SearchState& state, const StepInputs& inputs, const
     state.penalty[index] = chosen.slot.penalty;
     state.words[index] = chosen.slot.words;
     state.ended[index] = chosen.slot.ended ? 1 : 0;
-    state.tokens[(static_cast<int64_t>(sentence) * state.capacity + steps) * beam_size + lane] = chosen.token;
+    const int64_t place = (static_cast<int64_t>(sentence) * state.capacity + steps) * beam_size + lane;
+    state.tokens[place] = chosen.token;
+    if (state.token_scores != nullptr) state.token_scores[place] = chosen.log_prob;
     state.ancestry[static_cast<int64_t>(index) * state.capacity + steps] = lane;
     inputs.token[row * beam_size + lane] = chosen.token;
     shared.parent[lane] = chosen.parent;

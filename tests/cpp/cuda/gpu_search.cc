@@ -1,5 +1,6 @@
 #include "cuda/gpu_search.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "core/policy.h"
@@ -63,6 +64,7 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
       penalties_(penalty_table(options, capacity)),
       sum_(words_.size()),
       penalty_(words_.size()),
+      token_scores_(options.token_scores ? tokens_.size() : 0),
       ended_(words_.size()),
       finished_(options.max_lengths.size()),
       own_finished_(options.max_lengths.size()),
@@ -96,14 +98,19 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
             progress_.device(),
             scratch_.data(),
             {},
-            {}};
+            {},
+            token_scores_.data()};
   if (options.policy == PolicyKind::kHf) {
     pool_.emplace(state_.sentences, options.beam_size, capacity, nullptr);
     pool_->upload(options, nullptr);
     state_.pool = pool_->state();
   }
   if (!changes_scores(options)) return;
-  const ModelShape shape = {0, 0, 0, options.vocab_size, 0, options.eos, options.pad, options.bos, 0};
+  ModelShape shape{};
+  shape.vocab_size = options.vocab_size;
+  shape.eos = options.eos;
+  shape.pad = options.pad;
+  shape.bos = options.bos;
   scores_.emplace(shape, size(most_rows) * size(options.beam_size), capacity, nullptr);
   scores_->reserve(options);
   scores_->upload(options, nullptr);
@@ -120,12 +127,15 @@ void GpuSearch::step(const GpuStage& stage, const std::vector<std::byte>& logits
 
 std::vector<std::vector<Hypothesis>> GpuSearch::pooled(const SearchSnapshot& now) const {
   const size_t row = size(state_.capacity) * size(state_.beam_size);
-  std::vector<int32_t> tokens;
-  for (size_t first = 0; first < now.tokens.size(); first += row) {
-    const auto begin = now.tokens.begin() + static_cast<std::ptrdiff_t>(first);
-    tokens.insert(tokens.end(), begin, begin + now.steps * state_.beam_size);
-  }
-  return pool_->best(options_, now.steps, tokens, nullptr);
+  const auto so_far = [&](const auto& values) {
+    std::decay_t<decltype(values)> found;
+    for (size_t first = 0; first < values.size(); first += row) {
+      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first);
+      found.insert(found.end(), begin, begin + now.steps * state_.beam_size);
+    }
+    return found;
+  };
+  return pool_->best(options_, now.steps, so_far(now.tokens), so_far(now.token_scores), nullptr);
 }
 
 SearchSnapshot GpuSearch::snapshot() const {
@@ -140,6 +150,7 @@ SearchSnapshot GpuSearch::snapshot() const {
   }
   found.tokens = tokens_.values();
   found.ancestry = ancestry_.values();
+  found.token_scores = token_scores_.values();
   found.finished = finished_.values();
   found.steps = steps_.values()[0];
   found.progress = *progress_.host();

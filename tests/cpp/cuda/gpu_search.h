@@ -34,6 +34,7 @@ struct SearchSnapshot {
   std::vector<cuda::BeamSlot> slots;  // [B, K]
   std::vector<int32_t> tokens;        // [B, T, K]
   std::vector<int32_t> ancestry;      // [B, K, T]
+  std::vector<float> token_scores;    // [B, T, K], if they are kept
   std::vector<uint8_t> finished;      // [B]
   int32_t steps;
   cuda::SearchProgress progress;
@@ -65,7 +66,7 @@ class GpuSearch {
  private:
   SearchOptions options_;
   DeviceArray<int32_t> max_lengths_, words_, tokens_, ancestry_, steps_, bad_logits_;
-  DeviceArray<float> penalties_, sum_, penalty_;
+  DeviceArray<float> penalties_, sum_, penalty_, token_scores_;
   DeviceArray<uint8_t> ended_, finished_, own_finished_;
   DeviceArray<uint32_t> arrived_;
   DeviceArray<std::byte> scratch_;

@@ -32,7 +32,8 @@ class Mirror {
         no_edits_(options.vocab_size, false),
         top_(options.vocab_size, policy_->candidates() + 1, policy_->excluded_token()) {
     for (const int32_t limit : options.max_lengths) {
-      sentences_.push_back({sentences_.size(), Beam(options.beam_size, options.eos, options.pad),
+      sentences_.push_back({sentences_.size(),
+                            Beam(options.beam_size, options.eos, options.pad, options.token_scores),
                             FinishedPool(policy_->pool_size()), limit, false});
     }
   }
@@ -89,6 +90,7 @@ class Mirror {
         ASSERT_EQ(bits_of(given[sentence][i].score), bits_of(expected[i].score)) << sentence << ", " << i;
         ASSERT_EQ(bits_of(given[sentence][i].log_prob), bits_of(expected[i].log_prob))
             << sentence << ", " << i;
+        ASSERT_EQ(given[sentence][i].token_scores, expected[i].token_scores) << sentence << ", " << i;
       }
     }
   }
@@ -111,6 +113,7 @@ class Mirror {
         const auto& ancestry = sentences_[sentence].beam.ancestry(k);
         ASSERT_TRUE(std::equal(ancestry.begin(), ancestry.end(), &given.ancestry[index * size(capacity)]))
             << sentence << ", " << k;
+        compare_token_scores(given, sentence, k, capacity);
       }
     }
     compare_inputs(stage, sentence_of_row);
@@ -120,6 +123,21 @@ class Mirror {
   bool looks_at(size_t sentence, size_t k) const {
     if (sentences_[sentence].finished) return false;
     return steps_ == 0 ? k == 0 : policy_->continues(sentences_[sentence].beam.slot(static_cast<int32_t>(k)));
+  }
+
+  void compare_token_scores(const SearchSnapshot& given, size_t sentence, int32_t k, int32_t capacity) const {
+    if (!options_.token_scores) return;
+    const Beam& beam = sentences_[sentence].beam;
+    std::vector<float> expected;
+    beam.append_scores(k, expected);
+    std::vector<float> found;
+    for (size_t step = 0; step < beam.ancestry(k).size(); ++step) {
+      const size_t column = sentence * size(capacity) + step;
+      const float score =
+          given.token_scores[column * size(options_.beam_size) + size(beam.ancestry(k)[step])];
+      if (!std::isnan(score)) found.push_back(score);
+    }
+    ASSERT_EQ(found, expected) << sentence << ", " << k;
   }
 
   // One more candidate than there are, whose score may be close to the last one's.
@@ -227,7 +245,8 @@ void run_many(Draw draw) {
   for (int32_t seed = 0; seed < seeds && !::testing::Test::HasFatalFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(static_cast<uint64_t>(seed) + 1000000);
-    const RandomSearch plan = draw(random);
+    RandomSearch plan = draw(random);
+    plan.options.token_scores = seed % 2 == 0;
     run(random, plan);
   }
 }

@@ -39,7 +39,7 @@ TEST(PoolRules, PoolsAreFinishedPools) {
     for (int32_t token = 3; token < 40; ++token) {
       const float score = random_score(random);
       expected.offer(score, continued(token, -1.0F), beam);
-      pool.offer({score, -1.0F, 0, 0, token});
+      pool.offer({score, -1.0F, 0, 0, token, -1.0F});
       ASSERT_EQ(pool.full(), expected.full());
       ASSERT_EQ(bits_of(pool.worst()), bits_of(expected.worst()));
       const auto best = expected.best(size);
@@ -92,7 +92,7 @@ TEST(PoolRules, EndSentencesAsHfPolicyDoes) {
                              penalties.data()};
     std::vector<PoolPlace> places(static_cast<size_t>(options.beam_size));
     Pool pool = {places.data(), options.beam_size, 0};
-    for (const float score : drawn.scores) pool.offer({score, score, 0, 0, 5});
+    for (const float score : drawn.scores) pool.offer({score, score, 0, 0, 5, score});
     ASSERT_EQ(rules.done(pool, drawn.sum, drawn.length), expected_to_be_done(drawn)) << "seed " << seed;
   }
 }

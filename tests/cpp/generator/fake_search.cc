@@ -60,6 +60,9 @@ struct StartSearch {
     state.words[beam] = slot.words;
     state.ended[beam] = slot.ended ? 1 : 0;
     std::fill_n(state.tokens + beam * state.capacity, state.capacity, state.pad);
+    if (state.token_scores != nullptr) {
+      std::fill_n(state.token_scores + beam * state.capacity, state.capacity, kNoLogProb);
+    }
     std::fill_n(state.ancestry + beam * state.capacity, state.capacity,
                 static_cast<int32_t>(beam % state.beam_size));
   }
@@ -169,6 +172,7 @@ struct Choice {
   uint32_t key;
   uint32_t tie;
   Proposal proposal;
+  float log_prob;
 
   bool operator<(const Choice& other) const {
     if (key != other.key) return key > other.key;
@@ -224,7 +228,8 @@ struct UpdateBeams {
             first && nemo ? rules().first_of_nemo(candidate) : rules().propose(old, candidate, i);
         if (!proposal.exists) continue;
         const uint32_t key = first && nemo ? size(state.beam_size - i) : BeamRules::rank_key(proposal);
-        choices.push_back({parent, key, rules().tie_rank(candidate.token, i), proposal});
+        const float log_prob = old.ended ? kNoLogProb : candidate.log_prob;
+        choices.push_back({parent, key, rules().tie_rank(candidate.token, i), proposal, log_prob});
       }
     }
     std::sort(choices.begin(), choices.end());
@@ -240,7 +245,8 @@ struct UpdateBeams {
       if (!pool_rules.ends(proposal.token, length)) continue;
       const float sum = proposal.slot.sum;
       if (i < size(state.beam_size)) {
-        pool.offer({pool_rules.score(sum, length), sum, *state.steps, choices[i].parent, proposal.token});
+        pool.offer({pool_rules.score(sum, length), sum, *state.steps, choices[i].parent, proposal.token,
+                    choices[i].log_prob});
       }
       proposal.slot.sum += FinishedPool::kAway;
       choices[i].key = BeamRules::rank_key(proposal);
@@ -274,7 +280,7 @@ struct UpdateBeams {
     const std::vector<int32_t> ancestry(old, old + state.beam_size * state.capacity);
     bool all_ended = true;
     for (int32_t k = 0; k < state.beam_size; ++k) {
-      Choice chosen = {k, 0, 0, {false, state.pad, BeamRules::dead()}};
+      Choice chosen = {k, 0, 0, {false, state.pad, BeamRules::dead()}, kNoLogProb};
       if (size(k) < choices.size()) chosen = choices[size(k)];
       BeamSlot slot = chosen.proposal.slot;
       if (*state.steps > 0 && chosen.proposal.exists) {
@@ -296,6 +302,7 @@ struct UpdateBeams {
     state.words[beam] = slot.words;
     state.ended[beam] = slot.ended ? 1 : 0;
     const int64_t place = (int64_t{sentence} * state.capacity + *state.steps) * state.beam_size + k;
+    if (state.token_scores != nullptr) state.token_scores[place] = chosen.log_prob;
     state.tokens[place] = inputs.token[row * state.beam_size + k] = chosen.proposal.token;
     if (state.policy == PolicyKind::kHf) state.pool.parents[place] = chosen.parent;
   }

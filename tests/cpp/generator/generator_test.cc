@@ -197,9 +197,6 @@ TEST_F(GeneratorTest, RefusesWhatOnlyTheCpuHas) {
   batch = plain;
   batch.options.target_prefix = {{toy::kVocabulary - 1}, {}};
   EXPECT_EQ(complaint(), "target_prefix runs on the CPU so far");
-  batch = plain;
-  batch.options.token_scores = true;
-  EXPECT_EQ(complaint(), "token_scores runs on the CPU so far");
   EXPECT_THROW(generator.warmup(1, 10, batch.options, 10, false), UsageError);
   EXPECT_TRUE(translates(generator, plain));
 }

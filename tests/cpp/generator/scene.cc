@@ -91,6 +91,7 @@ Batch make_batch(const Wish& wish, uint32_t seed) {
   options.beam_size = wish.beam_size;
   options.num_hypotheses = wish.beam_size;
   options.length_penalty = 0.6F;
+  options.token_scores = wish.token_scores;
   options.eos = toy::kEos;
   options.pad = toy::kPad;
   options.bos = toy::kBos;
@@ -117,6 +118,7 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
   wish.max_length = between(random, 1, longest);
   wish.deterministic = between(random, 0, 3) == 0;
   wish.source = between(random, 1, 64);
+  wish.token_scores = between(random, 0, 2) == 0;
   const int32_t count = between(random, 1, wish.deterministic ? 32 : 64);
   while (static_cast<int32_t>(wish.ends.size()) < count) wish.ends.push_back(between(random, 1, longest));
   Batch batch = make_batch(wish, static_cast<uint32_t>(random()));
@@ -152,7 +154,8 @@ Generation generate(Generator& generator, const Batch& batch) {
     return ::testing::AssertionFailure() << found.size() << " sentences, not " << wanted.size();
   }
   const auto equal = [](const Hypothesis& a, const Hypothesis& b) {
-    return a.tokens == b.tokens && a.score == b.score && a.log_prob == b.log_prob;
+    return a.tokens == b.tokens && a.score == b.score && a.log_prob == b.log_prob &&
+           a.token_scores == b.token_scores;
   };
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (std::equal(found[i].begin(), found[i].end(), wanted[i].begin(), wanted[i].end(), equal)) continue;

@@ -30,6 +30,7 @@ struct Wish {
   /// Of every sentence.
   int32_t max_length = 150;
   bool deterministic = false;
+  bool token_scores = false;
   /// Longest source.
   int32_t source = 12;
 };
