@@ -101,7 +101,7 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
                    int32_t min_length, float repetition_penalty, int32_t no_repeat_ngram,
                    std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
                    std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens,
-                   bool token_scores) {
+                   bool token_scores, std::vector<std::vector<int32_t>> target_prefix) {
   const py::array checked_ids = check_array<int32_t>("ids", ids, {-1, -1});
   const py::array checked_lengths = check_array<int32_t>("lengths", lengths, {checked_ids.shape(0)});
   const py::array limits = check_array<int32_t>("max_lengths", max_lengths, {checked_ids.shape(0)});
@@ -112,6 +112,7 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
   options.max_lengths.assign(first, first + limits.size());
   options.early_stopping = early_stopping_named(early_stopping);
   options.token_scores = token_scores;
+  options.target_prefix = std::move(target_prefix);
   set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
                     std::move(bad_words), std::move(suppress_tokens));
   const SourceBatch batch = {
@@ -221,7 +222,7 @@ void register_generator(py::module_& module) {
            arg("early_stopping") = false, arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
            arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), arg("token_scores") = false,
-           kGenerateDoc)
+           arg("target_prefix") = py::tuple(), kGenerateDoc)
       .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
            arg("policy"), arg("deterministic"), arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),

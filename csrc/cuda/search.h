@@ -36,12 +36,14 @@ struct ScoreRules {
   int32_t words;                   // bad words of two tokens or more
   const int32_t* word_ends;        // [words] where each ends in word_tokens
   const int32_t* word_tokens;
+  int32_t prefix_steps;  // tokens of the longest target prefix
 };
 
 /// What a search with such options has beside SearchState; masks as token_mask.h has them.
 struct ScoreState {
   const ScoreRules* rules;  // [1], null without such options
   const uint32_t* banned;   // [mask] tokens that never come
+  const int32_t* prefixes;  // [B, T] target prefixes, kNoToken behind each; only prefix_steps columns matter
   // Made by find_edits() for each row of the model's batch.
   uint32_t* edited;          // [R, K, mask] tokens whose scores change
   int32_t* penalised;        // [R, K, T + 1] those that the repetition penalty changes, in their order

@@ -37,7 +37,6 @@ void check_supported(const SearchOptions& options) {
     throw UsageError(std::string(option) + " runs on the CPU so far");
   };
   if (options.policy == PolicyKind::kSample) refuse("policy sample");
-  if (!options.target_prefix.empty()) refuse("target_prefix");
 }
 
 }  // namespace

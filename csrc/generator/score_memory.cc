@@ -21,6 +21,12 @@ void for_long_words(const SearchOptions& options, Call call) {
   }
 }
 
+int32_t longest_prefix(const SearchOptions& options) {
+  size_t longest = 0;
+  for (const auto& prefix : options.target_prefix) longest = std::max(longest, prefix.size());
+  return static_cast<int32_t>(longest);
+}
+
 template <typename T>
 void send(const T* to, const cuda::Pinned<T>& from, size_t count, cudaStream_t stream) {
   NMT_TRT_CUDA(
@@ -32,15 +38,21 @@ void send(const T* to, const cuda::Pinned<T>& from, size_t count, cudaStream_t s
 bool changes_scores(const SearchOptions& options) {
   return options.min_length > 0 || options.repetition_penalty != 1.0F || options.no_repeat_ngram > 0 ||
          options.forced_bos != kNoToken || options.forced_eos != kNoToken || !options.bad_words.empty() ||
-         !options.suppress_tokens.empty();
+         !options.suppress_tokens.empty() || longest_prefix(options) > 0;
 }
 
-ScoreMemory::ScoreMemory(const ModelShape& shape, size_t beams, int32_t capacity, cudaStream_t stream)
-    : host_rules_(1), host_banned_(size(cuda::TokenMask::size(shape.vocab_size))) {
+ScoreMemory::ScoreMemory(const ModelShape& shape, int32_t sentences, int32_t beam_size, int32_t capacity,
+                         cudaStream_t stream)
+    : capacity_(capacity),
+      host_rules_(1),
+      host_banned_(size(cuda::TokenMask::size(shape.vocab_size))),
+      host_prefixes_(size(sentences) * size(capacity)) {
   const size_t mask = host_banned_.size();
+  const size_t beams = size(sentences) * size(beam_size);
   Layout layout;
   const size_t rules = layout.add<cuda::ScoreRules>(1);
   const size_t banned = layout.add<uint32_t>(mask);
+  const size_t prefixes = layout.add<int32_t>(host_prefixes_.size());
   const size_t edited = layout.add<uint32_t>(beams * mask);
   const size_t penalised = layout.add<int32_t>(beams * (size(capacity) + 1));
   const size_t penalised_count = layout.add<int32_t>(beams);
@@ -48,6 +60,7 @@ ScoreMemory::ScoreMemory(const ModelShape& shape, size_t beams, int32_t capacity
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
   state_.rules = at<cuda::ScoreRules>(memory_, rules);
   state_.banned = at<uint32_t>(memory_, banned);
+  state_.prefixes = at<int32_t>(memory_, prefixes);
   state_.edited = at<uint32_t>(memory_, edited);
   state_.penalised = at<int32_t>(memory_, penalised);
   state_.penalised_count = at<int32_t>(memory_, penalised_count);
@@ -74,15 +87,27 @@ void ScoreMemory::upload(const SearchOptions& options, cudaStream_t stream) {
   for (const auto& word : options.bad_words) {
     if (word.size() == 1 && word[0] != options.eos) ban(word[0]);
   }
-  write_words(options);
+  write_rules(options);
   send(state_.rules, host_rules_, 1, stream);
   send(state_.banned, host_banned_, host_banned_.size(), stream);
+  if (host_rules_[0].prefix_steps > 0) {
+    write_prefixes(options);
+    send(state_.prefixes, host_prefixes_, host_prefixes_.size(), stream);
+  }
   if (host_words_.size() > 0) {
     send(static_cast<const int32_t*>(words_.data()), host_words_, host_words_.size(), stream);
   }
 }
 
-void ScoreMemory::write_words(const SearchOptions& options) {
+void ScoreMemory::write_prefixes(const SearchOptions& options) {
+  std::fill(host_prefixes_.begin(), host_prefixes_.end(), kNoToken);
+  for (size_t sentence = 0; sentence < options.target_prefix.size(); ++sentence) {
+    const auto& prefix = options.target_prefix[sentence];
+    std::copy(prefix.begin(), prefix.end(), host_prefixes_.begin() + sentence * size(capacity_));
+  }
+}
+
+void ScoreMemory::write_rules(const SearchOptions& options) {
   int32_t words = 0;
   for_long_words(options, [&](const std::vector<int32_t>&) { ++words; });
   int32_t* end = host_words_.data();
@@ -102,7 +127,8 @@ void ScoreMemory::write_words(const SearchOptions& options) {
                     options.forced_eos,
                     words,
                     device,
-                    device + words};
+                    device + words,
+                    longest_prefix(options)};
 }
 
 }  // namespace nmt_trt

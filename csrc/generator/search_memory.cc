@@ -51,7 +51,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
       layout.add(cuda::top_log_probs_scratch_bytes(sentences, key.beam_size, candidates, shape.vocab_size));
   memory_ = cuda::DeviceBuffer(layout.bytes());
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
-  if (key.scores) scores_.emplace(shape, beams, capacity, stream);
+  if (key.scores) scores_.emplace(shape, sentences, key.beam_size, capacity, stream);
   if (key.policy == PolicyKind::kHf) pool_.emplace(sentences, key.beam_size, capacity, stream);
 
   state_.policy = key.policy;

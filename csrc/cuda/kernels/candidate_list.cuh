@@ -57,11 +57,9 @@ struct CandidateList {
   }
 
   /// `token` alone, with a score of 0.
-  __device__ void force(int32_t token) {
+  __device__ void force(const Candidate& candidate) {
 #pragma unroll
-    for (int j = 0; j < kSlots; ++j) {
-      slots[j] = lane + j == 0 ? Candidate{0.0F, token} : Candidate{-INFINITY, 0};
-    }
+    for (int j = 0; j < kSlots; ++j) slots[j] = lane + j == 0 ? candidate : Candidate{-INFINITY, 0};
   }
 
   /// What another lane gives for itself.
@@ -72,13 +70,15 @@ struct CandidateList {
 };
 
 /// Puts into a row's list, made of tokens without edits, those whose scores the repetition penalty changed;
-/// or the forced token alone. logit(token) reads the row.
+/// or the forced token, or that of a target prefix, alone. logit(token) reads the row.
 template <int kSlots, typename Logit>
 __device__ void put_in_edited(const SearchState& state, int32_t sentence, int32_t row, uint32_t excluded,
                               const Normaliser& normaliser, Logit logit, CandidateList<kSlots>& list) {
   const ScoreRules& rules = *state.scores.rules;
+  const int32_t wanted = prefix_token(state.scores, sentence, *state.steps, state.capacity);
+  if (wanted != kNoToken) return list.force({normaliser.log_prob(logit(wanted)), wanted});
   const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
-  if (forced != kNoToken) return list.force(forced);
+  if (forced != kNoToken) return list.force({0.0F, forced});
   const float penalty = rules.repetition_penalty;
   const int32_t* tokens = state.scores.penalised + int64_t{row} * (state.capacity + 1);
   const int32_t count = state.scores.penalised_count[row];

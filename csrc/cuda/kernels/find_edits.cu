@@ -73,7 +73,10 @@ __global__ void __launch_bounds__(kThreads)
   const int32_t sentence = sentence_of_row[row / state.beam_size];
   const int32_t steps = min(*state.steps, state.capacity);
   const ScoreRules rules = *state.scores.rules;
-  if (forced_token(rules, steps, state.max_lengths[sentence]) != kNoToken) return;
+  if (prefix_token(state.scores, sentence, steps, state.capacity) != kNoToken ||
+      forced_token(rules, steps, state.max_lengths[sentence]) != kNoToken) {
+    return;
+  }
 
   uint32_t* edited = state.scores.edited + int64_t{row} * mask_size;
   int32_t* history = state.scores.penalised + int64_t{row} * (state.capacity + 1);

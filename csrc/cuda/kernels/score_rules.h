@@ -33,6 +33,13 @@ NMT_TRT_HOST_DEVICE inline int32_t forced_token(const ScoreRules& rules, int32_t
   return generated == 0 ? rules.forced_bos : kNoToken;
 }
 
+/// The token that the target prefix of a sentence has behind so many generated ones, or kNoToken.
+NMT_TRT_HOST_DEVICE inline int32_t prefix_token(const ScoreState& scores, int32_t sentence, int32_t generated,
+                                                int32_t capacity) {
+  if (generated >= scores.rules->prefix_steps) return kNoToken;
+  return scores.prefixes[int64_t{sentence} * capacity + generated];
+}
+
 /// What would repeat the n-gram that begins at `first`, or kNoToken.
 NMT_TRT_HOST_DEVICE inline int32_t repeating_token(const ScoreRules& rules, const TokenHistory& history,
                                                    int32_t first) {

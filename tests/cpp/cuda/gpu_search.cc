@@ -111,7 +111,7 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
   shape.eos = options.eos;
   shape.pad = options.pad;
   shape.bos = options.bos;
-  scores_.emplace(shape, size(most_rows) * size(options.beam_size), capacity, nullptr);
+  scores_.emplace(shape, most_rows, options.beam_size, capacity, nullptr);
   scores_->reserve(options);
   scores_->upload(options, nullptr);
   state_.scores = scores_->state();

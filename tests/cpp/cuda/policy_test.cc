@@ -142,6 +142,8 @@ class Mirror {
 
   // One more candidate than there are, whose score may be close to the last one's.
   void check_row(const Candidate* given, const float* logits, size_t sentence, size_t k) {
+    if (const int32_t token = prefix_token(sentence); token != kNoToken)
+      return check_only(given, logits, token);
     const double normaliser = top_.normaliser(logits);
     const ScoreEdits& edits = processors_.empty()
                                   ? no_edits_
@@ -160,6 +162,21 @@ class Mirror {
           ASSERT_EQ(given[i].token, expected[i].token) << "rank " << i;
         }
       }
+    }
+  }
+
+  int32_t prefix_token(size_t sentence) const {
+    if (options_.target_prefix.empty()) return kNoToken;
+    const auto& prefix = options_.target_prefix[sentence];
+    return size(steps_) < prefix.size() ? prefix[size(steps_)] : kNoToken;
+  }
+
+  void check_only(const Candidate* given, const float* logits, int32_t token) {
+    std::vector<Candidate> expected(size(policy_->candidates()) + 1);
+    top_.only(logits, token, expected.data());
+    for (size_t i = 0; i + 1 < expected.size(); ++i) {
+      ASSERT_TRUE(near(given[i], expected[i])) << given[i].log_prob << ", not " << expected[i].log_prob;
+      ASSERT_EQ(given[i].token, expected[i].token) << "rank " << i;
     }
   }
 
@@ -263,6 +280,7 @@ TEST_F(DevicePolicy, ChangesScoresAsTheCpuDoes) {
   run_many([](Random& random) {
     RandomSearch plan = random_search(random, {PolicyKind::kGnmt, PolicyKind::kHf});
     draw_scores(random, plan.options);
+    if (random.with_probability(0.5F)) draw_prefixes(random, plan.options);
     return plan;
   });
 }

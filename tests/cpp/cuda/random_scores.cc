@@ -1,5 +1,9 @@
 #include "cuda/random_scores.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 namespace nmt_trt::testing {
 namespace {
 
@@ -30,6 +34,19 @@ void draw_scores(Random& random, SearchOptions& options) {
   for (int32_t tokens = wants(6) ? random.integer(1, 5) : 0; tokens > 0; --tokens) {
     const int32_t token = any_token();
     if (token != options.forced_bos && token != options.forced_eos) options.suppress_tokens.push_back(token);
+  }
+}
+
+void draw_prefixes(Random& random, SearchOptions& options) {
+  for (const int32_t limit : options.max_lengths) {
+    std::vector<int32_t> prefix;
+    for (int32_t length = random.integer(0, std::min(limit, 5)); length > 0; --length) {
+      const int32_t token = random.integer(0, options.vocab_size - 1);
+      if (token != options.pad && token != options.eos) prefix.push_back(token);
+    }
+    if (static_cast<int32_t>(prefix.size()) < limit && random.with_probability(0.2F))
+      prefix.push_back(options.eos);
+    options.target_prefix.push_back(std::move(prefix));
   }
 }
 

@@ -137,6 +137,8 @@ struct TopCandidates {
       Candidate* best = candidates + beam * state.candidates;
       try {
         if (state.scores.rules == nullptr) return top(row, best);
+        const int32_t wanted = prefix_token(state.scores, sentence, *state.steps, state.capacity);
+        if (wanted != kNoToken) return top.only(row, wanted, best);
         const double normaliser = top.normaliser(row);
         top(row, normaliser, edits_of(row, normaliser, sentence, beam), best);
       } catch (const LogitsError&) {

@@ -194,9 +194,6 @@ TEST_F(GeneratorTest, RefusesWhatOnlyTheCpuHas) {
   const auto complaint = [&] { return message_of<UsageError>([&] { generate(generator, batch); }); };
   batch.options.policy = PolicyKind::kSample;
   EXPECT_EQ(complaint(), "policy sample runs on the CPU so far");
-  batch = plain;
-  batch.options.target_prefix = {{toy::kVocabulary - 1}, {}};
-  EXPECT_EQ(complaint(), "target_prefix runs on the CPU so far");
   EXPECT_THROW(generator.warmup(1, 10, batch.options, 10, false), UsageError);
   EXPECT_TRUE(translates(generator, plain));
 }

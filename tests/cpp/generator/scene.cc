@@ -67,6 +67,17 @@ class Reference {
   std::vector<std::shared_ptr<const toy::Prefix>> prefixes_;  // [B, K]
 };
 
+void draw_prefixes(std::mt19937& random, SearchOptions& options) {
+  for (const int32_t limit : options.max_lengths) {
+    std::vector<int32_t> prefix;
+    const int32_t length = between(random, 0, std::min(limit, 6));
+    while (static_cast<int32_t>(prefix.size()) < length) {
+      prefix.push_back(between(random, toy::kEos + 1, toy::kVocabulary - 1));
+    }
+    options.target_prefix.push_back(std::move(prefix));
+  }
+}
+
 ModelShape shape_for(const FakePlan& plan) {
   ModelShape shape = toy::kShape;
   shape.max_batch = plan.max_batch;
@@ -130,6 +141,7 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
   if (wish.policy != PolicyKind::kNemo) {
     for (int32_t& limit : batch.options.max_lengths) limit = between(random, 1, wish.max_length);
   }
+  if (wish.policy != PolicyKind::kNemo && between(random, 0, 3) == 0) draw_prefixes(random, batch.options);
   return batch;
 }
 

@@ -144,6 +144,21 @@ TEST_F(ScoreOptionsTest, AnyNumberOfBadWords) {
   }
 }
 
+TEST_F(ScoreOptionsTest, TargetPrefixesOfEachBatchAlone) {
+  ToyGenerator generator;
+  Batch batch = of(6);
+  batch.options.target_prefix = {{5, 6, 7},      {}, {4}, {9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9},
+                                 {3, toy::kEos}, {8}};
+  EXPECT_TRUE(translates(generator, batch));
+  const Makings before = device().makings;
+  batch.options.target_prefix = {{}, {4, 4}, {}, {}, {7}, {}};
+  batch.options.min_length = 9;
+  EXPECT_TRUE(translates(generator, batch));
+  batch.options.target_prefix.clear();
+  EXPECT_TRUE(translates(generator, batch));
+  EXPECT_EQ(device().makings, before);
+}
+
 TEST_F(ScoreOptionsTest, AreWarmedUpFor) {
   ToyGenerator generator;
   Batch batch = of(20);
