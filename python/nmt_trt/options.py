@@ -79,7 +79,7 @@ class GenerationOptions(ScoreOptions):
         batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the
             length of the longest. "tokens" needs a `batch_size` and contradicts `deterministic`.
         deterministic: the same score bits whatever the batch; slower.
-        token_scores: whether each hypothesis has the log-probabilities of its tokens; on the CPU.
+        token_scores: whether each hypothesis has the log-probabilities of its tokens.
         sampling_temperature: of policy "sample": what scores are divided by, above 0, at most 100.
         sampling_topk: of policy "sample": only so many of the likeliest tokens may be drawn; 0 for all.
         sampling_topp: of policy "sample": of those only the likeliest, whose probabilities add up to this; above 0, at

@@ -60,7 +60,7 @@ class StreamFlags:
         bool,
         typer.Option(
             "--token-scores",
-            help="Also write the log-probability of each token; needs --json, on the CPU only.",
+            help="Also write the log-probability of each token; needs --json.",
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.token_scores

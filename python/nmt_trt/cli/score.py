@@ -45,7 +45,7 @@ def score(
     deterministic: Deterministic = GenerationOptions.deterministic,
     runtime: RuntimeFlags,
 ) -> None:
-    """Score translations: the sum of the log-probabilities of each line's tokens, the end token included. On the CPU.
+    """Score translations: the sum of the log-probabilities of each line's tokens, the end token included.
 
     Example: nmt-trt score my_model/ --source test.en --target test.de
     """

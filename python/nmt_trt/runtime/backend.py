@@ -51,7 +51,6 @@ class Backend(Protocol):
         `target_prefix`, if any, has the first tokens of each sentence; by `sentence_numbers` policy sample draws.
 
         Raises:
-            UsageError: there are prefixes, which this backend does not take.
             BackendError: it failed; the next batch may succeed.
         """
 

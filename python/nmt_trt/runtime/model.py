@@ -148,8 +148,7 @@ class Model:
             target_prefix: for each sentence the first tokens of all of its hypotheses, none where it is empty: rows as
                 of `src_ids`, without the start token. They are part of what is returned, and count as generated ones
                 do: towards lengths, and with the model's log-probabilities towards scores. Options that change scores
-                begin to work behind them. EOS as last token makes it the whole translation. Not with policy "nemo",
-                on the CPU.
+                begin to work behind them. EOS as last token makes it the whole translation. Not with policy "nemo".
             first_number: number of the first sentence, which the draws of policy "sample" depend on; the others have
                 the numbers behind it.
             progress: told how many sentences were finished, after each batch.
@@ -243,7 +242,7 @@ class Model:
         batch_type: BatchType = "sentences",
         deterministic: bool = False,
     ) -> list[TargetScore]:
-        """The log-probability of each token of translations that are given. On the CPU.
+        """The log-probability of each token of translations that are given.
 
         Args:
             src_ids: as for `generate`.

@@ -17,6 +17,7 @@ from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.batching import plan_batches
 from nmt_trt.runtime.decoder_state import CacheBuffers, DecoderState
+from nmt_trt.runtime.hypotheses import hypotheses_of
 from nmt_trt.runtime.inputs import Row, pad_rows
 
 FIRST_CAPACITY = 16
@@ -82,7 +83,7 @@ class OnnxRuntimeBackend:
         encoded = time.perf_counter()
         cross = dict(zip(self._encoder_outputs, outputs, strict=True))
         search = self._decode(cross, ids.shape[1], lengths, options, prefixes, numbers)
-        hypotheses = [[_hypothesis(found, options) for found in sentence] for sentence in search.results()]
+        hypotheses = hypotheses_of(search.results(), options)
         timings.encoder += encoded - started
         timings.generator += time.perf_counter() - encoded
         return hypotheses
@@ -139,11 +140,6 @@ class OnnxRuntimeBackend:
             search.write_self_bias(state.self_bias, prefix_slots)
             search.advance(state.step(search.tokens(), search.steps, write_index))
         return search
-
-
-def _hypothesis(found: _core.Hypothesis, options: ResolvedOptions) -> Hypothesis:
-    scores = found.token_scores if options.token_scores else None
-    return Hypothesis(found.tokens, found.score, found.log_prob, scores)
 
 
 def _session(path: Path, threads: int | None) -> ort.InferenceSession:

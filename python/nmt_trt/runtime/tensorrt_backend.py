@@ -14,6 +14,7 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.batching import batch_limits, batches_by_bucket, batches_by_length
+from nmt_trt.runtime.hypotheses import hypotheses_of
 from nmt_trt.runtime.inputs import Row, pad_rows
 from nmt_trt.runtime.plan_source import PlanSource
 from nmt_trt.runtime.runtime_cache import RuntimeCache
@@ -117,11 +118,8 @@ class TensorRTBackend:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
         Raises:
-            UsageError: there are prefixes, which only the CPU takes.
             BackendError: EngineError, EngineBuildError, CudaError or OutOfMemoryError; the next batch may succeed.
         """
-        if target_prefix is not None:
-            raise UsageError("target_prefix runs on the CPU so far: backend='onnxruntime'")
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
         found, encoder_seconds, generator_seconds = self._generator.generate(
             ids,
@@ -133,12 +131,14 @@ class TensorRTBackend:
             max_lengths=_length_limits(lengths, options),
             deterministic=options.deterministic,
             early_stopping=options.early_stopping,
+            token_scores=options.token_scores,
+            target_prefix=[prefix.tolist() for prefix in target_prefix or ()],
             **options.score_keywords(),
         )
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
         self._keep_kernels()
-        return [[Hypothesis(h.tokens, h.score, h.log_prob) for h in sentence] for sentence in found]
+        return hypotheses_of(found, options)
 
     def warmup(self, sentences: int, source_length: int, options: ResolvedOptions) -> None:
         """Plans, kernels and CUDA graphs for batches of these sizes.
@@ -161,6 +161,7 @@ class TensorRTBackend:
             steps=options.length_limit(source_length),
             policy=options.policy,
             deterministic=options.deterministic,
+            token_scores=options.token_scores,
             **options.score_keywords(),
         )
         self._keep_kernels()
@@ -194,11 +195,8 @@ class TensorRTBackend:
 
 
 def _check_options(options: ResolvedOptions) -> None:
-    missing = [f"policy '{options.policy}'"] if options.policy == "sample" else []
-    missing += ["token_scores"] if options.token_scores else []
-    if missing:
-        verb = "runs" if len(missing) == 1 else "run"
-        raise UsageError(f"{', '.join(missing)} {verb} on the CPU so far: backend='onnxruntime'")
+    if options.policy == "sample":
+        raise UsageError("policy 'sample' runs on the CPU so far: backend='onnxruntime'")
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

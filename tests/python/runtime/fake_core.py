@@ -72,7 +72,11 @@ class FakeGenerator:
         self._load_plans()
         self._stages.add((len(ids), options["beam_size"]))
         rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
-        found = [self._alone(row, int(limit), options) for row, limit in zip(rows, options["max_lengths"], strict=True)]
+        prefixes = options.pop("target_prefix") or [[]] * len(rows)
+        found = [
+            self._alone(row, int(limit), prefix, options)
+            for row, limit, prefix in zip(rows, options["max_lengths"], prefixes, strict=True)
+        ]
         return found, ENCODER_SECONDS, GENERATOR_SECONDS
 
     def warmup(self, **sizes: Any) -> None:
@@ -98,7 +102,9 @@ class FakeGenerator:
             if graph not in self._plans:
                 self._plans[graph] = self._plan(graph)
 
-    def _alone(self, row: NDArray[np.int32], limit: int, options: dict[str, Any]) -> list[Hypothesis]:
+    def _alone(
+        self, row: NDArray[np.int32], limit: int, prefix: list[int], options: dict[str, Any]
+    ) -> list[Hypothesis]:
         resolved = ResolvedOptions(
             max_length=limit,
             max_length_delta=-1,
@@ -106,7 +112,7 @@ class FakeGenerator:
             batch_type="sentences",
             **{name: value for name, value in options.items() if name != "max_lengths"},
         )
-        return self._cpu.search([row], resolved, Timings())[0]
+        return self._cpu.search([row], resolved, Timings(), target_prefix=[np.array(prefix, np.int32)])[0]
 
 
 class FakeCore:

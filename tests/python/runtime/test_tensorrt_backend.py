@@ -300,26 +300,29 @@ def test_early_stopping_reaches_the_generator(open_it: Open, directory: Path) ->
     assert (call["policy"], call["early_stopping"], call["length_penalty"]) == ("hf", "never", -0.5)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"policy": "sample"}, "policy 'sample' runs on the CPU so far: backend='onnxruntime'"),
-        ({"token_scores": True}, "token_scores runs on the CPU so far: backend='onnxruntime'"),
-        ({"policy": "sample", "token_scores": True}, "policy 'sample', token_scores run on the CPU so far"),
-    ],
-)
-def test_what_only_the_cpu_has_is_refused(open_it: Open, directory: Path, options: Any, message: str) -> None:
+def test_policy_sample_is_refused(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
+    message = "policy 'sample' runs on the CPU so far: backend='onnxruntime'"
     with pytest.raises(UsageError, match=message):
-        backend.plan_batches([3], resolved(directory, **options))
+        backend.plan_batches([3], resolved(directory, policy="sample"))
     with pytest.raises(UsageError, match=message):
-        backend.warmup(1, 3, resolved(directory, **options))
+        backend.warmup(1, 3, resolved(directory, policy="sample"))
     assert generator.calls == generator.warmups == []
 
 
-def test_target_prefixes_are_of_the_cpu(open_it: Open, directory: Path) -> None:
+def test_prefixes_and_token_scores_reach_the_generator(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    row = np.array([BOS, 5, EOS], np.int32)
-    with pytest.raises(UsageError, match="target_prefix runs on the CPU so far: backend='onnxruntime'"):
-        backend.search([row], resolved(directory), Timings(), target_prefix=[row[:1]])
-    assert generator.calls == []
+    rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 6, EOS], np.int32)]
+    options = resolved(directory, token_scores=True)
+    prefixes = [np.array([7], np.int32), np.empty(0, np.int32)]
+    (first, *_), (second, *_) = backend.search(rows, options, Timings(), target_prefix=prefixes)
+    (call,) = generator.calls
+    assert call["token_scores"] is True and call["target_prefix"] == [[7], []]
+    assert first.tokens[0] == 7
+    for found in (first, second):
+        assert found.token_scores is not None
+        assert found.log_prob == pytest.approx(float(found.token_scores.sum()), abs=1e-5)
+    backend.warmup(1, 3, options)
+    assert generator.warmups[0]["token_scores"] is True
+    (plain, *_), *_ = backend.search(rows, resolved(directory), Timings())
+    assert plain.token_scores is None
