@@ -41,7 +41,8 @@ class Rules {
               options.forced_eos,
               static_cast<int32_t>(word_ends_.size()),
               word_ends_.data(),
-              word_tokens_.data()};
+              word_tokens_.data(),
+              0};
   }
 
   int32_t forced(const TokenHistory& history, int32_t max_length) const {
