@@ -96,12 +96,17 @@ class Generator(metaclass=_BoundType):
         layers: int,
         heads: int,
         head_size: int,
+        encoder_layers: int,
+        encoder_heads: int,
+        encoder_head_size: int,
+        causal_encoder: bool,
         vocab_size: int,
         max_positions: int,
         eos: int,
         pad: int,
         bos: int,
-        source_pad: int,
+        max_batch: int,
+        max_source: int,
         memory_limit: int | None = None,
     ) -> None: ...
     def generate(

@@ -21,7 +21,7 @@ from nmt_trt.export.graph import FP32, Precision
 from nmt_trt.export.islands import Islands
 from nmt_trt.export.low_weights import low_weights
 from nmt_trt.export.planning import plan_islands
-from nmt_trt.export.segments import segment_graph, segment_names
+from nmt_trt.export.segments import segment_graphs
 from nmt_trt.export.stored_islands import read_float32_blocks, write_float32_blocks
 from nmt_trt.export.weights_file import WeightLocation, weight_locations
 from nmt_trt.models.config import TransformerConfig
@@ -133,9 +133,7 @@ def make_graphs(
 ) -> dict[str, onnx.ModelProto]:
     """Every graph of a precision by name: encoder, decoder and prefill, and the segments that TensorRT runs."""
     graphs = {name: make(config, locations, precision, islands) for name, make in _GRAPHS.items()}
-    for index, name in enumerate(segment_names(config)):
-        graphs[name] = segment_graph(config, locations, precision, islands, index)
-    return graphs
+    return graphs | segment_graphs(config, locations, precision, islands)
 
 
 def read_config(directory: Path) -> TransformerConfig:

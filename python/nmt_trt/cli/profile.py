@@ -18,7 +18,7 @@ from nmt_trt.engines.build_engines import choose_builder
 from nmt_trt.engines.flavours import FlavourName
 from nmt_trt.engines.layer_profile import LayerTime, profile_plan, run_shapes
 from nmt_trt.engines.plan_cache import PlanCache
-from nmt_trt.engines.plan_spec import ENCODER, PlanSpec, model_plans, model_shapes
+from nmt_trt.engines.plan_spec import PlanSpec, model_plans, model_shapes, padded_tokens
 from nmt_trt.engines.stored_sizes import read_engine_sizes
 from nmt_trt.errors import EngineError, UsageError
 from nmt_trt.model_directory import read_config
@@ -26,7 +26,10 @@ from nmt_trt.runtime.engine_options import PrecisionName
 from nmt_trt.runtime.precision import gpu_precision
 
 Graph = Annotated[
-    str, typer.Option(metavar="encoder|decoder|decoder_N", help="decoder: all the segments that a step runs.")
+    str,
+    typer.Option(
+        metavar="encoder|decoder|encoder_N|decoder_N", help="encoder, decoder: all the segments of this side."
+    ),
 ]
 Precision = Annotated[
     PrecisionName, typer.Option(help="Of the graphs; auto takes the fastest that MODEL_DIR holds, as translate does.")
@@ -57,8 +60,7 @@ def profile(
     """Show the time of every layer of a model's TensorRT engines, the slowest first. Needs a GPU.
 
     Engines are taken from your cache, and built if they are not there, for the sizes that `nmt-trt build` was given.
-    They run the kernels that translation runs. The decoder's attention and search run between its engines and are not
-    shown.
+    They run the kernels that translation runs. Attention and search run between them and are not shown.
 
     Example: nmt-trt profile my_model/ --graph decoder --batch 32
     """
@@ -72,8 +74,7 @@ def profile(
     accepted = model_shapes(config, **read_engine_sizes(directory, config))
     batch = batch or accepted.batch.opt
     sizes = {
-        "B": batch,
-        "S": source or accepted.source.opt,
+        "T": padded_tokens(batch * (source or accepted.source.opt)),
         "R": batch * (beam_size or config.generation.beam_size),
     }
     specs = _chosen(graph, model_plans(config, taken, accepted))
@@ -92,11 +93,9 @@ def profile(
 
 
 def _chosen(graph: str, specs: list[PlanSpec]) -> list[PlanSpec]:
-    if graph == "decoder":
-        return [spec for spec in specs if spec.graph != ENCODER]
-    chosen = [spec for spec in specs if spec.graph == graph]
+    chosen = [spec for spec in specs if graph in (spec.side, spec.graph)]
     if not chosen:
-        names = ", ".join(["decoder", *(spec.graph for spec in specs)])
+        names = ", ".join(["encoder", "decoder", *(spec.graph for spec in specs)])
         raise UsageError(f"--graph must be one of {names}; given {graph!r}")
     return chosen
 

@@ -11,8 +11,8 @@ from nmt_trt.export.segments import segment_names
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import MAX_BEAM_SIZE
 
-ENCODER = "encoder"
-_SEGMENT = re.compile(r"decoder_\d+")
+_GRAPH = re.compile(r"(encoder|decoder)_\d+")
+_LEAST_TOKENS = 16
 _LEAST_ROWS = 2
 """TensorRT-RTX 1.4, told to specialise kernels for the shapes that it meets, takes those for one row for others too."""
 
@@ -69,7 +69,7 @@ class EngineShapes:
 
     Attributes:
         batch: B, sentences searched together.
-        source: S, tokens of a source, special ones and padding included.
+        source: S, tokens of a source, special ones included.
         beam: K, hypotheses a sentence.
     """
 
@@ -86,10 +86,17 @@ class EngineShapes:
         return ", ".join(f"{name} {size}" for name, size in self.sizes.items())
 
     @property
-    def sentences(self) -> Range:
-        """B of the encoder: admits what `rows` begins with."""
-        least = -(-_LEAST_ROWS // self.beam.min)
-        return Range(self.batch.min, self.batch.opt, max(self.batch.max, least))
+    def tokens(self) -> Range:
+        """T, source tokens of a batch: the rows of the encoder.
+
+        They lie one after the other without padding, so that few short sentences need not have batch.min * source.min.
+        The limits are sizes that the generator runs; see `padded_tokens`.
+        """
+        return Range(
+            _LEAST_TOKENS,
+            padded_tokens(self.batch.opt * self.source.opt),
+            padded_tokens(self.batch.max * self.source.max),
+        )
 
     @property
     def rows(self) -> Range:
@@ -100,6 +107,14 @@ class EngineShapes:
             max(batch.opt * beam.opt, _LEAST_ROWS),
             max(batch.max * beam.max, _LEAST_ROWS),
         )
+
+
+def padded_tokens(count: int) -> int:
+    """The rows that the generator runs the encoder with for `count` source tokens: a power of two, 16 or more.
+
+    Each number of rows costs kernels, a CUDA graph and buffers of its own. With powers of two there are few.
+    """
+    return max(_LEAST_TOKENS, 1 << (count - 1).bit_length())
 
 
 def model_shapes(
@@ -131,7 +146,7 @@ class PlanSpec:
     """One plan.
 
     Attributes:
-        graph: "encoder", or a segment of the decoder: "decoder_0".
+        graph: a segment of the encoder or the decoder: "encoder_0".
         precision: fp32, fp16 or bf16.
         shapes: sizes that it accepts.
 
@@ -146,15 +161,18 @@ class PlanSpec:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}; given {self.precision!r}")
-        if self.graph != ENCODER and not _SEGMENT.fullmatch(self.graph):
-            raise UsageError(f"graph must be encoder or decoder_0, decoder_1, ...; given {self.graph!r}")
+        if not _GRAPH.fullmatch(self.graph):
+            raise UsageError(f"graph must be encoder_0, encoder_1, ... or decoder_0, ...; given {self.graph!r}")
+
+    @property
+    def side(self) -> str:
+        """encoder or decoder."""
+        return self.graph.partition("_")[0]
 
     @property
     def dimensions(self) -> dict[str, Range]:
-        """The graph's open dimensions by name: B and S of the encoder, R of a segment."""
-        if self.graph == ENCODER:
-            return {"B": self.shapes.sentences, "S": self.shapes.source}
-        return {"R": self.shapes.rows}
+        """The graph's open dimension by name: T of the encoder's segments, R of the decoder's."""
+        return {"T": self.shapes.tokens} if self.side == "encoder" else {"R": self.shapes.rows}
 
     def key(self) -> str:
         """The whole in one word, fit for a file name: decoder_3-fp16-r2.32.512."""
@@ -163,9 +181,9 @@ class PlanSpec:
 
 
 def model_plans(config: TransformerConfig, precision: str, shapes: EngineShapes) -> list[PlanSpec]:
-    """Every plan that a model needs: the encoder's, and one for each segment of its decoder.
+    """Every plan that a model needs: one for each segment of its encoder, then of its decoder.
 
     Raises:
         UsageError: no such precision.
     """
-    return [PlanSpec(graph, precision, shapes) for graph in (ENCODER, *segment_names(config))]
+    return [PlanSpec(graph, precision, shapes) for graph in segment_names(config)]

@@ -1,6 +1,6 @@
 """The whole decoder: `decoder` makes one step for every beam, `prefill` reads a forced target prefix.
 
-The CPU runs these. TensorRT runs the segments of export/segments.py, with attention between them in float32: here too.
+The CPU runs these. TensorRT runs the segments of export/decoder_segments.py, with attention between them.
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ def decoder_body(
             def attend(h: str, name: str = f"{layer}.self_attention", index: int = index) -> str:
                 query, key, value = layers.split_heads(g, layers.linear(g, h, f"{name}.qkv"), 3, stack, batch_and_time)
                 keys, values = cache(index, key, value)
-                context = layers.attention(g, name, query, keys, values, self_bias, stack, TensorProto.FLOAT)
+                context = layers.attention(g, name, query, keys, values, self_bias, stack)
                 return layers.linear_to_island(g, context, f"{name}.out")
 
             def attend_source(h: str, name: str = f"{layer}.cross_attention", cross: list[str] = cross) -> str:
                 (query,) = layers.split_heads(g, layers.linear(g, h, f"{name}.q"), 1, stack, batch_and_time)
                 key, value = (_from_cache(g, x) for x in cross)
-                context = layers.attention(g, name, query, key, value, cross_bias, stack, TensorProto.FLOAT)
+                context = layers.attention(g, name, query, key, value, cross_bias, stack)
                 return layers.linear_to_island(g, context, f"{name}.out")
 
             def feed(h: str, name: str = f"{layer}.ffn") -> str:

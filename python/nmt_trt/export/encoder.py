@@ -1,4 +1,7 @@
-"""The encoder graph: source ids to the keys and values that the decoder's cross-attention reads."""
+"""The whole encoder: source ids to the keys and values that the decoder's cross-attention reads.
+
+The CPU runs it. TensorRT runs the segments of export/encoder_segments.py, with attention between them.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ def encoder_graph(
 
             def attend(h: str, name: str = f"{name}.self_attention") -> str:
                 query, key, value = layers.split_heads(g, layers.linear(g, h, f"{name}.qkv"), 3, stack, batch_and_time)
-                context = layers.attention(g, name, query, key, value, bias, stack, g.compute)
+                context = layers.attention(g, name, query, key, value, bias, stack)
                 return layers.linear_to_island(g, context, f"{name}.out")
 
             def feed(h: str, name: str = f"{name}.ffn") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nmt_trt.models.config import StackConfig, TransformerConfig
+from nmt_trt.models.config import TransformerConfig
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,8 @@ class Islands:
 
     Attributes:
         exponents: a tensor t of this key is kept as t * 2^-e; 0 for a key that is absent. Keys are those of
-            LinearLayer, and "output": the logits and what they are made of. In the decoder those of an attention's
-            queries and keys add up to 0: its scores are what they were.
+            LinearLayer, and "output": the logits and what they are made of. Those of an attention's queries and keys
+            add up to 0: its scores are what they were.
         float32: blocks that are computed in float32, by the names of `block_names`. Their weights are float32 as well.
     """
 
@@ -39,11 +39,11 @@ class LinearLayer:
     outputs: tuple[str, ...]
 
 
-def attention_blocks(config: TransformerConfig) -> list[tuple[str, StackConfig]]:
-    """The attention blocks with the stack that each belongs to."""
-    blocks = [(f"encoder.layers.{i}.self_attention", config.encoder) for i in range(config.encoder.num_layers)]
+def attention_blocks(config: TransformerConfig) -> list[str]:
+    """The attention blocks."""
+    blocks = [f"encoder.layers.{index}.self_attention" for index in range(config.encoder.num_layers)]
     for index in range(config.decoder.num_layers):
-        blocks += [(f"decoder.layers.{index}.{kind}_attention", config.decoder) for kind in ("self", "cross")]
+        blocks += [f"decoder.layers.{index}.{kind}_attention" for kind in ("self", "cross")]
     return blocks
 
 
@@ -58,13 +58,13 @@ def feed_forward_blocks(config: TransformerConfig) -> list[str]:
 
 def block_names(config: TransformerConfig) -> list[str]:
     """Every block that can be float32: attention and feed-forward blocks, and "output", the projection to logits."""
-    return [name for name, _ in attention_blocks(config)] + feed_forward_blocks(config) + ["output"]
+    return attention_blocks(config) + feed_forward_blocks(config) + ["output"]
 
 
 def linear_layers(config: TransformerConfig) -> list[LinearLayer]:
     """Every linear layer but the output projection, whose weights may be the embedding's and are never scaled."""
     layers = []
-    for block, _ in attention_blocks(config):
+    for block in attention_blocks(config):
         query, key, value = (f"{block}.{part}" for part in "qkv")
         if block.endswith(".cross_attention"):
             layers.append(LinearLayer(f"{block}.q", block, f"{block}.input", (query,)))

@@ -124,22 +124,19 @@ def split_heads(g: GraphBuilder, x: str, parts: int, stack: StackConfig, batch_a
     return g.multi("Split", [heads], parts, axis=1, num_outputs=parts)
 
 
-def attention(
-    g: GraphBuilder, name: str, query: str, key: str, value: str, bias: str, stack: StackConfig, products: int
-) -> str:
+def attention(g: GraphBuilder, name: str, query: str, key: str, value: str, bias: str, stack: StackConfig) -> str:
     """Attention of query [B,H,Q,dh] over key and value [B,H,N,dh] -> [B*Q, hidden], all of the compute type.
 
+    In between all is float32, as in the kernels that run between segments.
+
     Args:
-        bias: float32 [B or 1,1,1 or Q,N], added to the scores. The softmax is float32.
-        products: the type in which queries meet keys and weights meet values.
+        bias: float32 [B or 1,1,1 or Q,N], added to the scores.
     """
-    query, key, value = (g.to_type(x, g.compute, products) for x in (query, key, value))
-    scores = g.to_type(g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2])), products, TensorProto.FLOAT)
-    kept = g.islands.exponent(f"{name}.q") + g.islands.exponent(f"{name}.k")
-    scores = g.op("Mul", scores, g.constant(stack.head_size**-0.5 * 2.0**kept, TensorProto.FLOAT))
-    weights = g.op("Softmax", g.op("Add", scores, bias), axis=-1)
-    mixed = g.op("MatMul", g.to_type(weights, TensorProto.FLOAT, products), value)
-    merged = g.op("Transpose", g.to_type(mixed, products, g.compute), perm=[0, 2, 1, 3])
+    query, key, value = (g.to_type(x, g.compute, TensorProto.FLOAT) for x in (query, key, value))
+    scores = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))
+    scores = g.op("Mul", scores, g.constant(stack.head_size**-0.5, TensorProto.FLOAT))
+    mixed = g.op("MatMul", g.op("Softmax", g.op("Add", scores, bias), axis=-1), value)
+    merged = g.op("Transpose", g.to_type(mixed, TensorProto.FLOAT, g.compute), perm=[0, 2, 1, 3])
     return g.op("Reshape", merged, g.int64s(-1, stack.hidden_size), output=f"{name}.context")
 
 

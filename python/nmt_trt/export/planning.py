@@ -37,22 +37,17 @@ def plan_islands(
     """
     if precision.compute != TensorProto.FLOAT16:
         return Islands(float32=frozenset(float32))
-    ranges = Ranges(config, weights)
-    bounds = dict(ranges.bounds)
+    bounds = dict(Ranges(config, weights).bounds)
     exponents = {key: _exponent(bound) for key, bound in bounds.items()}
     for layer in linear_layers(config):
         given = 2.0 ** exponents[layer.input]
         for key, rows in zip(layer.outputs, np.split(weights[f"{layer.name}.weight"], len(layer.outputs)), strict=True):
             bounds[key] = max(bounds[key], given * float(np.abs(rows).max()))
             exponents[key] = _exponent(bounds[key])
-    for block, _ in attention_blocks(config):
+    for block in attention_blocks(config):
         query, key = f"{block}.q", f"{block}.k"
-        if block.startswith("decoder"):
-            exponents[query] = _balance(bounds[query], bounds[key])
-            exponents[key] = -exponents[query]
-        else:
-            missing = _exponent(ranges.scores[block]) - exponents[query] - exponents[key]
-            exponents[query] += max(0, missing)
+        exponents[query] = _balance(bounds[query], bounds[key])
+        exponents[key] = -exponents[query]
     return Islands({key: exponent for key, exponent in exponents.items() if exponent}, frozenset(float32))
 
 
@@ -64,7 +59,7 @@ def _exponent(bound: float) -> int:
 def _balance(query: float, key: float) -> int:
     """The exponent of queries, and minus that of keys, where one of the two leaves the room.
 
-    The decoder's attention takes queries and keys whose product is the score. What both are too large for cannot be
+    The attention kernels take queries and keys whose product is the score. What both are too large for cannot be
     mended so; such scores are beyond any model that works.
     """
     if max(query, key) <= FP16_ROOM or min(query, key) == 0:

@@ -2,9 +2,9 @@
 
 Every linear layer reads a LayerNorm's output, and that is bounded: before gain and shift its n components z have
 |z|_2 <= sqrt(n). So a row w of the layer gives at most sqrt(n) |w * gain|_2 + |w . shift + bias|. An embedding without
-a norm is bounded by the tables that it is a sum of. A score is at most the product of the norms of its query and its
-key, an attention's output is a mean of values, and what else follows is bounded by its inputs' bounds. Parts of sums
-keep to the bounds too, for hardware may accumulate in the low precision.
+a norm is bounded by the tables that it is a sum of. An attention's output is a mean of values, and what else follows
+is bounded by its inputs' bounds. Parts of sums keep to the bounds too, for hardware may accumulate in the low
+precision.
 """
 
 from __future__ import annotations
@@ -44,11 +44,6 @@ class Reach:
         offset = np.abs(weight) @ np.abs(self.shift) + np.abs(bias) + np.abs(weight @ self.shift + bias)
         return spread + offset / 2
 
-    def norm_through(self, weight: Matrix, bias: Vector) -> float:
-        """The largest |weight @ x + bias|_2."""
-        columns = np.column_stack([weight * self.gain, weight @ self.shift + bias])  # times (z, 1)
-        return math.sqrt(self.gain.size + 1) * float(np.linalg.norm(columns, 2))
-
 
 class Ranges:
     """Bounds of a model's values.
@@ -56,12 +51,10 @@ class Ranges:
     Attributes:
         bounds: the largest absolute value by the keys of LinearLayer, and of "output", the logits and what they are
             made of.
-        scores: the largest absolute product of a query and a key by attention block, before 1/sqrt(head_size).
     """
 
     def __init__(self, config: TransformerConfig, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
         self.bounds: dict[str, float] = {}
-        self.scores: dict[str, float] = {}
         self._weights = weights
         memory = self._stack("encoder", config.encoder, token_table(config, "encoder"), None)
         self._note("encoder.output", memory.bound())
@@ -84,7 +77,7 @@ class Ranges:
                     inner = given.through(self._wide(f"{block}.in_.weight"), self._wide(f"{block}.in_.bias"))
                     self._note(f"{block}.in_", inner)
                 else:
-                    inner = self._attention(block, given, memory if kind == "cross_attention" else None, stack)
+                    inner = self._attention(block, given, memory if kind == "cross_attention" else None)
                 weight, bias = self._wide(f"{block}.out.weight"), self._wide(f"{block}.out.bias")
                 added = np.abs(weight) @ inner + np.abs(bias)
                 self._note(f"{block}.out", added)
@@ -92,8 +85,8 @@ class Ranges:
                 states = Reach(largest, np.zeros_like(largest)) if stack.pre_norm else norm
         return self._norm(f"{side}.norm") if stack.final_norm else states
 
-    def _attention(self, block: str, given: Reach, memory: Reach | None, stack: StackConfig) -> Vector:
-        """Note queries, keys, values and scores of a block; returns the bounds of its values."""
+    def _attention(self, block: str, given: Reach, memory: Reach | None) -> Vector:
+        """Note queries, keys and values of a block; returns the bounds of its values."""
         source = given if memory is None else memory
         names = ["qkv"] if memory is None else ["q", "kv"]
         weight, bias = (
@@ -103,14 +96,6 @@ class Ranges:
         values = source.through(*value)
         for part, bound in (("q", given.through(*query)), ("k", source.through(*key)), ("v", values)):
             self._note(f"{block}.{part}", bound)
-        queries, keys = (
-            [
-                reach.norm_through(*rows)
-                for rows in zip(*(np.split(array, stack.num_heads) for array in layer), strict=True)
-            ]
-            for reach, layer in ((given, query), (source, key))
-        )
-        self.scores[block] = max(q * k for q, k in zip(queries, keys, strict=True))
         return values
 
     def _embedding(self, side: str, stack: StackConfig, table: str) -> Reach:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from nmt_trt.engines.graph_inputs import graphs_command
-from nmt_trt.engines.plan_spec import ENCODER
 from nmt_trt.errors import BackendError, EngineError, ModelDirectoryError
 from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.export.segments import segment_names
@@ -51,5 +50,4 @@ def check_cpu_precision(wanted: str) -> None:
 
 
 def _holds(directory: Path, config: TransformerConfig, name: str) -> bool:
-    graphs = (ENCODER, *segment_names(config))
-    return all((directory / graph_file(graph, PRECISIONS[name])).is_file() for graph in graphs)
+    return all((directory / graph_file(graph, PRECISIONS[name])).is_file() for graph in segment_names(config))

@@ -54,19 +54,24 @@ class TensorRTBackend:
         self._description = description
         if runtime_cache is not None:
             runtime_cache.load(library)
-        stack, tokens = config.decoder, config.special_tokens
+        encoder, decoder, tokens = config.encoder, config.decoder, config.special_tokens
         self._generator = _core.Generator(
             library,
             plan_provider=plans.plan,
-            layers=stack.num_layers,
-            heads=stack.num_heads,
-            head_size=stack.head_size,
-            vocab_size=stack.vocab_size,
-            max_positions=stack.max_positions,
+            layers=decoder.num_layers,
+            heads=decoder.num_heads,
+            head_size=decoder.head_size,
+            encoder_layers=encoder.num_layers,
+            encoder_heads=encoder.num_heads,
+            encoder_head_size=encoder.head_size,
+            causal_encoder=config.causal_encoder,
+            vocab_size=decoder.vocab_size,
+            max_positions=decoder.max_positions,
             eos=tokens.eos,
             pad=tokens.pad,
             bos=tokens.start,
-            source_pad=config.source_tokens.pad,
+            max_batch=plans.shapes.batch.max,
+            max_source=plans.shapes.source.max,
             memory_limit=memory_limit,
         )
 

@@ -76,7 +76,8 @@ def test_a_gpu_gets_every_plan_into_the_users_cache(
 def test_sizes_are_what_was_asked_for(build: Build, model: Path, builds: list[PlanSpec]) -> None:
     assert build(model, "--backend", "tensorrt-rtx", *SMALL).exit_code == 0
     keys = [spec.key() for spec in builds]
-    assert keys[:2] == ["encoder-fp16-b1.2.4-s1.8.16", "decoder_0-fp16-r2.4.16"]
+    assert keys[0] == "encoder_0-fp16-t16.16.64"
+    assert keys[-1].endswith("-fp16-r2.4.16")
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -101,7 +102,7 @@ def test_engines_ahead_of_time(build: Build, archive: Path, tmp_path: Path, rtx:
     assert found.shapes is not None
     for spec in model_plans(read_config(model), "fp16", found.shapes):
         assert found.get(spec)
-    assert "sm_86 R=2:4:16" in result.stdout
+    assert "sm_86 T=16:16:64" in result.stdout and "sm_86 R=2:4:16" in result.stdout
     assert not plan_folder.exists()
 
 
@@ -219,7 +220,7 @@ def test_sizes_without_engines_are_not_kept(
     assert build(model, "--backend", "tensorrt-rtx", "--batch", 8).exit_code == 0
     before = (model / "engine_sizes.json").read_bytes()
     if failing == "--trtexec":
-        assert "fp16-b16.16.16" in build(model, "--trtexec", "--batch", 16).stdout
+        assert "fp16-r16.64.128" in build(model, "--trtexec", "--batch", 16).stdout
     else:
 
         def fail(*_: object, **__: object) -> None:
@@ -274,4 +275,4 @@ def test_verbose_shows_what_tensorrt_says(build: Build, model: Path) -> None:
     result = build(model, "--target", "sm_86", "--verbose", *SMALL)
     assert result.exit_code == 0
     assert result.stderr.count("nmt_trt.engines.tensorrt: ") > 20
-    assert "INFO nmt_trt.engines.builder: built encoder-fp16" in result.stderr
+    assert "INFO nmt_trt.engines.builder: built encoder_0-fp16" in result.stderr

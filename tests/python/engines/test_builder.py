@@ -114,7 +114,7 @@ def test_what_tensorrt_is_told(rtx: Flavour, directory: Path, monkeypatch: pytes
             return made[-1]
 
     monkeypatch.setattr(trt, "Builder", Builder)
-    spec = PlanSpec("encoder", "fp32", SMALL)
+    spec = PlanSpec("encoder_1", "fp32", SMALL)
     assert build_plan(directory, spec, flavour=rtx, target="sm_89", workspace_bytes=64 << 20).plan
     network, config = made
     assert network.get_flag(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
@@ -126,10 +126,12 @@ def test_what_tensorrt_is_told(rtx: Flavour, directory: Path, monkeypatch: pytes
 
 
 def test_a_profile_holds_every_open_size(directory: Path) -> None:
-    graph = read_graph(directory / "encoder.onnx")
-    assert open_inputs(graph, PlanSpec("encoder", "fp32", SMALL).dimensions) == {
-        "input_ids": ((1, 1), (2, 8), (4, 16)),
-        "input_length": ((1,), (2,), (4,)),
+    graph = read_graph(directory / "encoder_1.onnx")
+    width = read_config(directory).encoder.hidden_size
+    shapes = ((16, width), (16, width), (64, width))
+    assert open_inputs(graph, PlanSpec("encoder_1", "fp32", SMALL).dimensions) == {
+        "attention": shapes,
+        "residual": shapes,
     }
 
 
@@ -190,7 +192,7 @@ def test_ctrl_c_stops_a_build_and_the_next_one_works(rtx: Flavour, directory: Pa
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.2)  # the main thread is to hear of it before the build ends
 
-    spec = PlanSpec("encoder", "fp32")
+    spec = PlanSpec("encoder_1", "fp32")
     with pytest.raises(KeyboardInterrupt):
         build_plan(directory, spec, flavour=rtx, target=TARGET, progress=interrupt)
     assert "BuildCanceled" in said_errors()

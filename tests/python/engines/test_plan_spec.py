@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range, model_plans, model_shapes
+from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range, model_plans, model_shapes, padded_tokens
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import GenerationDefaults
 from random_models import random_config
@@ -49,34 +49,53 @@ def test_sources_end_where_the_positions_do() -> None:
 
 
 @pytest.mark.parametrize(
-    ("graph", "precision"), [("prefill", "fp32"), ("decoder", "fp32"), ("decoder_x", "fp32"), ("encoder", "int3")]
+    ("graph", "precision"),
+    [("prefill", "fp32"), ("encoder", "fp32"), ("decoder", "fp32"), ("decoder_x", "fp32"), ("encoder_0", "int3")],
 )
 def test_only_known_graphs_and_precisions(graph: str, precision: str) -> None:
     with pytest.raises(UsageError):
         PlanSpec(graph, precision)
 
 
-def test_a_model_has_an_encoder_and_two_segments_a_decoder_layer_and_one() -> None:
+def test_a_model_has_a_plan_for_each_segment_the_encoders_first() -> None:
     config = random_config(0)
     plans = model_plans(config, "fp16", model_shapes(config))
-    assert [plan.graph for plan in plans] == ["encoder", *(f"decoder_{i}" for i in range(2 * 2 + 1))]
-    assert config.decoder.num_layers == 2
+    assert (config.encoder.num_layers, config.decoder.num_layers) == (1, 2)
+    assert [plan.graph for plan in plans] == ["encoder_0", "encoder_1", *(f"decoder_{i}" for i in range(5))]
+    assert [plan.side for plan in plans] == ["encoder"] * 2 + ["decoder"] * 5
 
 
 def test_keys_tell_what_a_plan_depends_on() -> None:
-    """A segment's rows do not depend on the sources; whatever a plan depends on is in its key."""
+    """The decoder's rows do not depend on the sources; whatever a plan depends on is in its key."""
     shapes = EngineShapes()
     longer = EngineShapes(source=Range(1, 64, 512))
-    assert PlanSpec("encoder", "fp16", shapes).key() == "encoder-fp16-b1.8.64-s1.64.256"
+    assert PlanSpec("encoder_3", "fp16", shapes).key() == "encoder_3-fp16-t16.512.16384"
     assert PlanSpec("decoder_3", "fp16", shapes).key() == "decoder_3-fp16-r2.32.512"
-    assert PlanSpec("encoder", "fp16", longer).key() != PlanSpec("encoder", "fp16", shapes).key()
+    assert PlanSpec("encoder_3", "fp16", longer).key() == "encoder_3-fp16-t16.512.32768"
     assert PlanSpec("decoder_3", "fp16", longer).key() == PlanSpec("decoder_3", "fp16", shapes).key()
     assert PlanSpec("decoder_3", "bf16", shapes).key() != PlanSpec("decoder_3", "fp16", shapes).key()
 
 
-def test_a_segment_has_two_rows_at_least() -> None:
-    """And the encoder admits the sentences that such a batch is padded to."""
-    one = EngineShapes(Range.of(1), Range.of(16), Range.of(1))
-    assert (one.rows, one.sentences) == (Range.of(2), Range(1, 1, 2))
-    assert EngineShapes(Range.of(1), Range.of(16), Range.of(4)).sentences == Range.of(1)
+def test_the_decoder_has_two_rows_at_least() -> None:
+    assert EngineShapes(Range.of(1), Range.of(16), Range.of(1)).rows == Range.of(2)
     assert EngineShapes(Range(1, 8, 64), Range.of(16), Range(1, 4, 8)).rows == Range(2, 32, 512)
+
+
+@pytest.mark.parametrize(
+    ("batch", "source", "wanted"),
+    [
+        (Range(1, 8, 64), Range(1, 64, 256), Range(16, 512, 16384)),
+        (Range(1, 8, 63), Range(1, 63, 256), Range(16, 512, 16384)),
+        (Range(1, 3, 5), Range(1, 11, 13), Range(16, 64, 128)),
+        (Range.of(1), Range.of(3), Range.of(16)),
+        (Range.of(8), Range.of(64), Range(16, 512, 512)),
+    ],
+)
+def test_the_encoder_takes_as_many_tokens_as_a_batch_may_have(batch: Range, source: Range, wanted: Range) -> None:
+    """From 16 on, for few short sentences; the other sizes are rounded up to powers of two."""
+    assert EngineShapes(batch, source).tokens == wanted
+    assert PlanSpec("encoder_0", "fp32", EngineShapes(batch, source)).dimensions == {"T": wanted}
+
+
+def test_numbers_of_tokens_are_rounded_up_to_powers_of_two() -> None:
+    assert [padded_tokens(count) for count in (1, 16, 17, 32, 33, 512, 513)] == [16, 16, 32, 32, 64, 512, 1024]

@@ -21,6 +21,7 @@ from nmt_trt.engines.plan_spec import PlanSpec, Range
 from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.errors import UsageError
 from nmt_trt.gpu import find_gpus
+from nmt_trt.model_directory import read_config
 
 Profile = Callable[..., Result]
 
@@ -73,28 +74,37 @@ def test_a_step_is_all_its_segments(run: Profile, directory: Path, profiled: See
 
 
 @pytest.mark.usefixtures("one_gpu", "builds")
+def test_the_encoder_is_all_its_segments(run: Profile, directory: Path, profiled: Seen) -> None:
+    result = run(directory, "--backend", "tensorrt-rtx", "--graph", "encoder", "--batch", 2, "--source", 30)
+    assert result.exit_code == 0
+    layers = read_config(directory).encoder.num_layers
+    assert [plan.split(b"-")[0].decode() for plan, _, _ in profiled] == [f"encoder_{i}" for i in range(layers + 1)]
+    assert profiled[0][1] == {"token": (64,), "position": (64,)}, "60 tokens run as 64"
+
+
+@pytest.mark.usefixtures("one_gpu", "builds")
 def test_json(run: Profile, directory: Path, profiled: Seen) -> None:
-    result = run(directory, "--backend", "tensorrt-rtx", "--graph", "encoder", "--precision", "fp16", "--json")
+    result = run(directory, "--backend", "tensorrt-rtx", "--graph", "encoder_0", "--precision", "fp16", "--json")
     report = json.loads(result.stdout)
-    assert report["sizes"] == {"B": 8, "S": 64, "R": 32}
+    assert report["sizes"] == {"T": 512, "R": 32}
     assert report["precision"] == "fp16"
-    assert report["graphs"]["encoder"][1] == {
+    assert report["graphs"]["encoder_0"][1] == {
         "name": "norm",
         "calls": 20,
         "mean_us": 10.0,
         "median_us": 9.0,
         "share": 0.25,
     }
-    assert profiled[0][1] == {"input_ids": (8, 64), "input_length": (8,)}
+    assert profiled[0][1] == {"token": (512,), "position": (512,)}
 
 
 @pytest.mark.usefixtures("one_gpu", "builds", "profiled")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--graph", "decoder_9"], "--graph must be one of decoder, encoder, decoder_0"),
+        (["--graph", "decoder_9"], "--graph must be one of encoder, decoder, encoder_0, encoder_1"),
         (["--batch", "65"], "decoder_0 accepts R from 2 to 512; given 520"),
-        (["--graph", "encoder", "--source", "65"], "encoder accepts S from 1 to 64; given 65"),
+        (["--graph", "encoder", "--batch", "64", "--source", "65"], "encoder_0 accepts T from 16 to 4096; given 8192"),
         (["--precision", "int3"], "is not one of 'auto', 'fp32', 'fp16', 'bf16'"),
     ],
 )
@@ -122,7 +132,7 @@ def test_onnxruntime_is_not_offered(run: Profile, directory: Path) -> None:
 def test_the_fastest_precision_that_is_there(run: Profile, directory: Path, profiled: Seen, precision: str) -> None:
     faster = {"fp16": [], "bf16": ["fp16"], "fp32": ["fp16", "bf16"]}[precision]
     for name in faster:
-        (directory / f"encoder.{name}.onnx").unlink()
+        (directory / f"encoder_1.{name}.onnx").unlink()
     result = run(directory, "--backend", "tensorrt-rtx", "--graph", "decoder_1", "--json")
     assert json.loads(result.stdout)["precision"] == precision
     assert profiled[0][0].startswith(f"decoder_1-{precision}-".encode())
@@ -130,7 +140,7 @@ def test_the_fastest_precision_that_is_there(run: Profile, directory: Path, prof
 
 @pytest.mark.usefixtures("one_gpu", "builds")
 def test_a_precision_that_is_not_there(run: Profile, directory: Path) -> None:
-    (directory / "encoder.fp16.onnx").unlink()
+    (directory / "encoder_1.fp16.onnx").unlink()
     result = run(directory, "--backend", "tensorrt-rtx", "--precision", "fp16")
     assert (result.exit_code, result.stdout) == (1, "")
     assert (
@@ -143,9 +153,9 @@ def test_the_sizes_are_those_of_the_directory(run: Profile, directory: Path, pro
     write_engine_sizes(directory, {"batch": Range(1, 3, 4), "source": Range(1, 12, 16)})
     result = run(directory, "--backend", "tensorrt-rtx", "--graph", "encoder")
     assert result.exit_code == 0
-    assert profiled[0][0].startswith(b"encoder-fp16-b1.3.4-s1.12.16")
-    assert profiled[0][1] == {"input_ids": (3, 12), "input_length": (3,)}
-    assert "accepts S from 1 to 16; given 17" in run(directory, "--graph", "encoder", "--source", 17).stderr
+    assert profiled[0][0].startswith(b"encoder_0-fp16-t16.64.64")
+    assert profiled[0][1] == {"token": (64,), "position": (64,)}
+    assert "accepts T from 16 to 64; given 128" in run(directory, "--graph", "encoder", "--source", 22).stderr
 
 
 @pytest.mark.usefixtures("one_gpu", "builds")
@@ -176,7 +186,7 @@ def test_layers_are_timed_on_a_gpu(rtx: Flavour, directory: Path) -> None:
         find_gpus()
     except OSError as error:
         pytest.skip(str(error))
-    for graph, sizes in (("encoder", {"B": 4, "S": 16}), ("decoder_1", {"R": 8})):
+    for graph, sizes in (("encoder_1", {"T": 64}), ("decoder_1", {"R": 8})):
         spec = PlanSpec(graph, "fp32")
         plan = build_plan(directory, spec, flavour=rtx).plan
         layers = profile_plan(plan, rtx, run_shapes(directory, spec, sizes), runs=3)

@@ -17,16 +17,16 @@ def options(command: str) -> tuple[str, dict[str, str]]:
     return program, {name: value for name, _, value in (argument.partition("=") for argument in arguments)}
 
 
-def test_the_encoder_with_tensorrt(directory: Path) -> None:
-    spec = PlanSpec("encoder", "fp16")
+def test_a_segment_of_the_encoder_with_tensorrt(directory: Path) -> None:
+    spec = PlanSpec("encoder_0", "fp16")
     program, given = options(trtexec_command(directory, spec, "tensorrt", workspace_bytes=512 << 20))
     assert program == "trtexec"
     assert given == {
-        "--onnx": str(directory / "encoder.fp16.onnx"),
-        "--saveEngine": "encoder-fp16-b1.8.64-s1.64.256.plan",
-        "--minShapes": "input_ids:1x1,input_length:1",
-        "--optShapes": "input_ids:8x64,input_length:8",
-        "--maxShapes": "input_ids:64x256,input_length:64",
+        "--onnx": str(directory / "encoder_0.fp16.onnx"),
+        "--saveEngine": "encoder_0-fp16-t16.512.16384.plan",
+        "--minShapes": "token:16,position:16",
+        "--optShapes": "token:512,position:512",
+        "--maxShapes": "token:16384,position:16384",
         "--stronglyTyped": "",
         "--noTF32": "",
         "--memPoolSize": "workspace:512",

@@ -10,13 +10,10 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from nmt_trt.engines.builder import build_plan
-from nmt_trt.engines.flavours import Flavour
-from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range
 from nmt_trt.export.graph import FP16, PRECISIONS, Precision
 from nmt_trt.export.segments import segment_names
 from nmt_trt.model_directory import GRAPH_NAMES, export_graphs, graph_file, read_weights, weights_file
-from nmt_trt.models.config import StackConfig, TransformerConfig
+from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.transformer import Transformer
 from nmt_trt.runtime.inputs import pad_rows
 from random_models import BOS, PAD, random_sources, write_random_model
@@ -196,26 +193,3 @@ def test_layers_give_their_names_to_their_tensors(tmp_path: Path) -> None:
     tables = {"encoder.embedding.position", "decoder.embedding.position", "output"}
     assert weights - tables <= tensors
     assert {f"decoder.layers.{i}.cross_attention.context" for i in range(config.decoder.num_layers)} <= tensors
-
-
-@pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("head_size", [4, 8, 16, 32, 64])
-def test_tensorrt_rtx_builds_the_encoder(rtx: Flavour, tmp_path: Path, head_size: int, precision: str) -> None:
-    """The real parser and builder take every head size, norm and activation; no GPU is needed."""
-    pre_norm = head_size in (8, 32)
-    stack = StackConfig(
-        hidden_size=2 * head_size,
-        num_layers=1,
-        inner_size=24,
-        num_heads=2,
-        vocab_size=40,
-        max_positions=64,
-        activation="gelu" if head_size in (4, 32) else "relu",
-        pre_norm=pre_norm,
-        final_norm=head_size == 8,
-    )
-    directory = tmp_path / "model"
-    config = write_random_model(directory, 0, encoder=stack, decoder=stack, causal_encoder=head_size == 16)
-    export_graphs(directory, config, PRECISIONS[precision])
-    shapes = EngineShapes(Range(1, 8, 64), Range(1, 32, 64))
-    assert build_plan(directory, PlanSpec("encoder", precision, shapes), flavour=rtx, target="sm_86").plan

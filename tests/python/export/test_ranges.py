@@ -9,7 +9,7 @@ import pytest
 
 from nmt_trt.errors import ModelDirectoryError
 from nmt_trt.export.graph import BF16, FP16
-from nmt_trt.export.islands import Islands, linear_layers
+from nmt_trt.export.islands import Islands, attention_blocks, linear_layers
 from nmt_trt.export.low_weights import low_weights
 from nmt_trt.export.planning import FP16_ROOM, plan_islands
 from nmt_trt.export.ranges import Ranges, Reach
@@ -34,8 +34,6 @@ def test_no_sum_and_no_part_of_it_exceeds_the_bound(seed: int) -> None:
     terms = np.concatenate([x[:, None] * weight, np.broadcast_to(bias[:, None], (1000, 5, 1))], axis=2)
     parts = np.abs(rng.permuted(terms, axis=2).cumsum(axis=2)).max(axis=2)
     assert (parts <= reach.through(weight, bias) * (1 + 1e-12)).all()
-    norms = np.linalg.norm(terms.sum(axis=2), axis=1)
-    assert (norms <= reach.norm_through(weight, bias) * (1 + 1e-12)).all()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -63,10 +61,10 @@ def every_embedding(config: TransformerConfig, weights: dict[str, np.ndarray]) -
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_scores_stay_within_their_bound(seed: int) -> None:
+def test_queries_keys_and_values_stay_within_their_bounds(seed: int) -> None:
     config = random_config(seed)
     weights = random_weights(config, seed)
-    ranges = Ranges(config, weights)
+    bounds = Ranges(config, weights).bounds
     stack, rng = config.encoder, np.random.default_rng(seed)
     block = "encoder.layers.0.self_attention"
     if stack.pre_norm or stack.embedding_norm:
@@ -76,12 +74,10 @@ def test_scores_stay_within_their_bound(seed: int) -> None:
         x = z * weights[f"{norm}.weight"] + weights[f"{norm}.bias"]
     else:
         x = every_embedding(config, weights)
-    query, key, _ = np.split(x @ weights[f"{block}.qkv.weight"].T + weights[f"{block}.qkv.bias"], 3, axis=1)
-    heads = (len(x), stack.num_heads, stack.head_size)
-    scores = np.einsum("qhd,khd->hqk", query.reshape(heads), key.reshape(heads))
-    assert np.abs(scores).max() <= ranges.scores[block]
-    assert np.abs(query).max() <= ranges.bounds[f"{block}.q"]
-    assert ranges.scores[block] < 50 * np.abs(scores).max()  # and it is no empty promise
+    qkv = x @ weights[f"{block}.qkv.weight"].T + weights[f"{block}.qkv.bias"]
+    for part, values in zip("qkv", np.split(qkv, 3, axis=1), strict=True):
+        largest = np.abs(values).max()
+        assert largest <= bounds[f"{block}.{part}"] < 10 * largest  # it is no empty promise
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -97,15 +93,11 @@ def test_planned_weights_and_values_fit_fp16(seed: int) -> None:
     bounds = Ranges(config, weights).bounds
     for layer in linear_layers(config):
         for key in (layer.input, *layer.outputs):
-            if key[-2:] in (".q", ".k") and key.startswith("decoder"):
+            if key[-2:] in (".q", ".k"):
                 continue
             assert bounds[key] * 2.0 ** -islands.exponent(key) <= FP16_ROOM, key
-    for block, score in Ranges(config, weights).scores.items():
-        exponent = islands.exponent(f"{block}.q") + islands.exponent(f"{block}.k")
-        if block.startswith("decoder"):
-            assert exponent == 0
-        else:
-            assert score * 2.0**-exponent <= FP16_ROOM
+    for block in attention_blocks(config):
+        assert islands.exponent(f"{block}.q") + islands.exponent(f"{block}.k") == 0
 
 
 def test_powers_of_two_cost_subnormal_weights_little() -> None:
@@ -135,19 +127,20 @@ def test_float32_blocks_keep_float32_weights() -> None:
     assert wide == ffn | tables | of_islands
 
 
-def test_large_queries_are_balanced_by_small_keys() -> None:
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_large_queries_are_balanced_by_small_keys(side: str) -> None:
     config = random_config(1)
     weights = random_weights(config, 1)
-    weight = weights["decoder.layers.0.self_attention.qkv.weight"]
+    weight = weights[f"{side}.layers.0.self_attention.qkv.weight"]
     size = config.decoder.hidden_size
     weight[:size] *= 1e6
     weight[size : 2 * size] *= 1e-6
     islands = plan_islands(config, weights, FP16)
     bounds = Ranges(config, weights).bounds
     for part in "qk":
-        key = f"decoder.layers.0.self_attention.{part}"
+        key = f"{side}.layers.0.self_attention.{part}"
         assert bounds[key] * 2.0 ** -islands.exponent(key) < FP16_ROOM
-    assert islands.exponent("decoder.layers.0.self_attention.q") > 0
+    assert islands.exponent(f"{side}.layers.0.self_attention.q") > 0
 
 
 def test_bf16_needs_no_exponents() -> None:

@@ -81,13 +81,13 @@ def _specs(directory: Path) -> list[PlanSpec]:
 
 
 def replace_encoder(folder: Path, change: Callable[[bytes], bytes]) -> Path:
-    """Put other bytes in place of the encoder's plan, in the manifest as well; returns the plan's file."""
-    (path,) = folder.glob("encoder-*.plan")
+    """Put other bytes in place of the encoder's first plan, in the manifest as well; returns the plan's file."""
+    (path,) = folder.glob("encoder_0-*.plan")
     plan = change(path.read_bytes())
     path.write_bytes(plan)
     manifest = Manifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
     first = manifest.plans[0]
-    assert first.origin.graph == "encoder"
+    assert first.origin.graph == "encoder_0"
     changed = PlanRecord(**{**dict(first), "plan_sha256": hashlib.sha256(plan).hexdigest(), "plan_bytes": len(plan)})
     content = manifest.model_copy(update={"plans": (changed, *manifest.plans[1:])}).model_dump_json()
     (folder / MANIFEST_FILE).write_text(content)
@@ -110,7 +110,7 @@ def test_a_wrong_plan_in_a_trusted_directory(
 ) -> None:
     def change(plan: bytes) -> bytes:
         if kind == "another graph":
-            (other,) = engines.glob("decoder_0-*.plan")
+            (other,) = engines.glob("encoder_1-*.plan")
             return other.read_bytes()
         return b"\0" * len(plan)
 

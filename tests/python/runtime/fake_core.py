@@ -16,7 +16,7 @@ from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
 ENCODER_SECONDS, GENERATOR_SECONDS = 0.25, 0.5
-GRAPHS = ("encoder", "decoder_0", "decoder_1", "decoder_2")
+GRAPHS = ("encoder_0", "encoder_1", "decoder_0", "decoder_1", "decoder_2")
 MAX_BATCH, MAX_ROWS = 8, 32
 
 

@@ -85,7 +85,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
 
 def pretend(directory: Path, precision: str) -> None:
     """Graph files of another precision, which nobody reads here."""
-    for name in ("encoder", *segment_names(read_config(directory))):
+    for name in segment_names(read_config(directory)):
         (directory / f"{name}.{precision}.onnx").touch()
 
 
@@ -184,26 +184,26 @@ def test_the_cpu_runs_fp32_only(directory: Path, core: FakeCore, fail: Fail) -> 
 
 def test_shapes_reach_the_plans(directory: Path, core: FakeCore) -> None:
     model = nmt_trt.load(directory, batch="1:2:4", source="1:8:20")
-    assert core.generators[-1].arguments["plan_provider"]("encoder") == b"encoder-fp32-b1.2.4-s1.8.20"
+    assert core.generators[-1].arguments["plan_provider"]("encoder_0") == b"encoder_0-fp32-t16.16.128"
     with pytest.raises(UsageError, match=r"src_ids\[1\] has 21 tokens; the engines take input_ids of 1 to 20"):
         model.generate([[BOS, 5, EOS], [BOS, *[5] * 19, EOS]])
 
 
 def encoder_plan(core: FakeCore, directory: Path, **options: Any) -> bytes:
     nmt_trt.load(directory, **options)
-    found = core.generators[-1].arguments["plan_provider"]("encoder")
+    found = core.generators[-1].arguments["plan_provider"]("encoder_0")
     assert isinstance(found, bytes)
     return found
 
 
 def test_sizes_that_build_was_given_are_the_defaults(directory: Path, core: FakeCore) -> None:
     write_engine_sizes(directory, {"source": Range(1, 8, 20), "batch": Range(1, 2, 4)})
-    assert encoder_plan(core, directory) == b"encoder-fp32-b1.2.4-s1.8.20"
-    assert encoder_plan(core, directory, source="1:8:40") == b"encoder-fp32-b1.2.4-s1.8.40"
+    assert encoder_plan(core, directory) == b"encoder_0-fp32-t16.16.128"
+    assert encoder_plan(core, directory, source="1:8:40") == b"encoder_0-fp32-t16.16.256"
     assert encoder_plan(core, directory, trust_engines=True) == b"trusted"
     pretend(directory, "fp16")
     trusting = encoder_plan(core, directory, trust_engines=True)
-    assert trusting == b"encoder-fp16-b1.2.4-s1.8.20", "there are no engines of this precision to trust"
+    assert trusting == b"encoder_0-fp16-t16.16.128", "there are no engines of this precision to trust"
 
 
 def test_sizes_that_do_not_suit_the_model(directory: Path, core: FakeCore) -> None:
@@ -228,8 +228,8 @@ def test_a_source_that_is_too_long_names_both_ways(directory: Path, core: FakeCo
 
 def test_trusted_engines_decide_about_shapes_that_were_not_asked_for(directory: Path, core: FakeCore) -> None:
     assert encoder_plan(core, directory, trust_engines=True) == b"trusted"
-    assert encoder_plan(core, directory) == b"encoder-fp32-b1.8.64-s1.64.64"
-    assert encoder_plan(core, directory, trust_engines=True, batch="4") == b"encoder-fp32-b4.4.4-s1.8.16"
+    assert encoder_plan(core, directory) == b"encoder_0-fp32-t16.512.4096"
+    assert encoder_plan(core, directory, trust_engines=True, batch="4") == b"encoder_0-fp32-t16.32.64"
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,17 @@ def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None
         "layers": config.decoder.num_layers,
         "heads": config.decoder.num_heads,
         "head_size": config.decoder.hidden_size // config.decoder.num_heads,
+        "encoder_layers": config.encoder.num_layers,
+        "encoder_heads": config.encoder.num_heads,
+        "encoder_head_size": config.encoder.hidden_size // config.encoder.num_heads,
+        "causal_encoder": config.causal_encoder,
         "vocab_size": config.decoder.vocab_size,
         "max_positions": 64,
         "eos": 3,
         "pad": 0,
         "bos": 2,
-        "source_pad": 0,
+        "max_batch": 8,
+        "max_source": 40,
         "memory_limit": 12345,
     }
 
@@ -153,8 +158,8 @@ def test_the_first_place_that_has_a_plan_gives_it() -> None:
     source = PlanSource("fp32", SHAPES, [Nothing(), first, second])
     assert source.plan("decoder_4") == PlanSpec("decoder_4", "fp32", SHAPES).key().encode()
     assert second.specs == []
-    with pytest.raises(EngineError, match="there is no plan encoder-fp32-.*, and no TensorRT Python package"):
-        PlanSource("fp32", SHAPES, [Nothing()]).plan("encoder")
+    with pytest.raises(EngineError, match="there is no plan encoder_0-fp32-.*, and no TensorRT Python package"):
+        PlanSource("fp32", SHAPES, [Nothing()]).plan("encoder_0")
 
 
 def test_batches_stay_within_the_engines(open_it: Open, directory: Path) -> None:
@@ -237,7 +242,7 @@ def test_a_plan_that_cannot_be_built_is_tried_again_with_the_next_request(open_i
     with pytest.raises(EngineBuildError, match="no such layer"):
         backend.search([source], resolved(directory), Timings())
     assert backend.search([source], resolved(directory), Timings())[0][0].tokens.size > 0
-    assert [spec.graph for spec in plans.specs] == ["encoder", *GRAPHS]
+    assert [spec.graph for spec in plans.specs] == ["encoder_0", *GRAPHS]
 
 
 def test_memory_is_told(open_it: Open) -> None:
