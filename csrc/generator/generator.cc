@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <string>
 #include <thread>
 
@@ -93,6 +94,8 @@ void Generator::check_batch(const SourceBatch& batch, const SearchOptions& optio
   for (int32_t row = 0; row < batch.sentences; ++row) {
     check_range("the length of a source", batch.lengths[row], 1, std::min(batch.width, shape_.max_source));
   }
+  check_range("the tokens of all sources", std::accumulate(batch.lengths, batch.lengths + batch.sentences, 0),
+              1, plans_.tokens().most);
   const int32_t longest = *std::max_element(options.max_lengths.begin(), options.max_lengths.end());
   check_range("max_lengths", longest, 1, shape_.max_positions);
 }

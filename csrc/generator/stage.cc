@@ -53,7 +53,8 @@ size_t Stage::bytes_needed(const StageKey& key, int32_t candidates, const ModelS
 }
 
 int32_t Stage::tokens_of(const StageKey& key, Plans& plans) {
-  return std::max(key.rows * key.source, plans.tokens().least);
+  const Extent admitted = plans.tokens();
+  return std::clamp(key.rows * key.source, admitted.least, admitted.most);
 }
 
 Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::shared_ptr<StepEngines> engines,

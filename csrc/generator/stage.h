@@ -49,10 +49,11 @@ class Stage {
   const cuda::StepInputs& inputs() const { return inputs_; }
   size_t bytes() const { return memory_.bytes(); }
 
-  /// Source tokens that the encoder runs on for a stage of this key: room for B sources of S tokens.
+  /// Source tokens that the encoder runs on for a stage of this key: room for B sources of S tokens, if the
+  /// plans have it.
   static int32_t tokens_of(const StageKey& key, Plans& plans);
-  /// Sends a batch of at most B sources of at most S tokens and runs the encoder on it, after
-  /// prepare_encoder().
+  /// Sends a batch of at most B sources of at most S tokens, tokens_of() of them together, and runs the
+  /// encoder on it, after prepare_encoder().
   void encode(const SourceBatch& batch, cudaStream_t stream);
   /// One decoder step and one update of the search, as one CUDA graph, after prepare().
   void step(cudaStream_t stream);

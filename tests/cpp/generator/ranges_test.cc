@@ -92,6 +92,22 @@ TEST_F(RangesTest, ALargestBatchThatIsNoPowerOfTwo) {
   EXPECT_EQ(take_steps().front().rows, 48);
 }
 
+TEST_F(RangesTest, OneSentenceThatIsPaddedToTwo) {
+  FakePlan plan = plan_for(1, {2, 16});
+  plan.tokens = {16, 64};
+  ToyGenerator generator(plan);
+  Batch batch = make_batch({});
+  batch.options.beam_size = 1;
+  batch.options.num_hypotheses = 1;
+  batch.sources = {std::vector<int32_t>(64, 5)};
+  batch.options.max_lengths = {9};
+  EXPECT_TRUE(translates(generator, batch));
+  batch.sources.push_back({5});
+  batch.options.max_lengths.push_back(9);
+  EXPECT_EQ(message_of<UsageError>([&] { generate(generator, batch); }),
+            "the tokens of all sources must be from 1 to 64, as the engines were built; given 65");
+}
+
 TEST_F(RangesTest, Sources) {
   FakePlan plan;
   plan.max_source = 40;
