@@ -57,6 +57,7 @@ def test_target_prefixes_equal_the_cpu(tmp_path: Path, load: Load, seed: int, po
     cpu, gpu = nmt_trt.load(tmp_path / "model", backend="onnxruntime"), load(tmp_path / "model")
     sources = random_sources(config, 8, 16, seed)
     options: dict[str, Any] = {"policy": policy, "beam_size": 1 + seed % 4, "max_length_delta": 8, "token_scores": True}
+    more: dict[str, Any]
     for case, more in enumerate([{}, {"no_repeat_ngram": 2, "min_length": 4}]):
         prefixes = random_prefixes(config, len(sources), 10 * seed + case)
         wanted = cpu.generate(sources, target_prefix=prefixes, **options, **more).hypotheses

@@ -72,7 +72,7 @@ class FakeGenerator:
         self._load_plans()
         self._stages.add((len(ids), options["beam_size"]))
         rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
-        prefixes = options.pop("target_prefix") or [[]] * len(rows)
+        prefixes = options["target_prefix"] or [None] * len(rows)
         found = [
             self._alone(row, int(limit), prefix, options)
             for row, limit, prefix in zip(rows, options["max_lengths"], prefixes, strict=True)
@@ -103,16 +103,17 @@ class FakeGenerator:
                 self._plans[graph] = self._plan(graph)
 
     def _alone(
-        self, row: NDArray[np.int32], limit: int, prefix: list[int], options: dict[str, Any]
+        self, row: NDArray[np.int32], limit: int, prefix: list[int] | None, options: dict[str, Any]
     ) -> list[Hypothesis]:
         resolved = ResolvedOptions(
             max_length=limit,
             max_length_delta=-1,
             batch_size=None,
             batch_type="sentences",
-            **{name: value for name, value in options.items() if name != "max_lengths"},
+            **{name: value for name, value in options.items() if name not in ("max_lengths", "target_prefix")},
         )
-        return self._cpu.search([row], resolved, Timings(), target_prefix=[np.array(prefix, np.int32)])[0]
+        prefixes = None if prefix is None else [np.array(prefix, np.int32)]
+        return self._cpu.search([row], resolved, Timings(), target_prefix=prefixes)[0]
 
 
 class FakeCore:

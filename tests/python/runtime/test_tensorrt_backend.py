@@ -128,6 +128,8 @@ def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
         "length_penalty": 0.7,
         "deterministic": False,
         "early_stopping": False,
+        "token_scores": False,
+        "target_prefix": [],
         **options.score_keywords(),
     }
 
@@ -262,6 +264,7 @@ def test_warmup(open_it: Open, directory: Path) -> None:
             "steps": 30,
             "policy": "gnmt",
             "deterministic": False,
+            "token_scores": False,
             **options.score_keywords(),
         }
     ]
@@ -326,7 +329,7 @@ def test_prefixes_and_token_scores_reach_the_generator(open_it: Open, directory:
     assert first.tokens[0] == 7
     for found in (first, second):
         assert found.token_scores is not None
-        assert found.log_prob == pytest.approx(float(found.token_scores.sum()), abs=1e-5)
+        assert found.log_prob == pytest.approx(float(found.token_scores.sum()), rel=1e-6)
     backend.warmup(1, 3, options)
     assert generator.warmups[0]["token_scores"] is True
     (plain, *_), *_ = backend.search(rows, resolved(directory), Timings())
