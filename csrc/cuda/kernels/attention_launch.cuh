@@ -12,14 +12,18 @@
 
 namespace nmt_trt::cuda {
 
+/// Throws UsageError for a head size that attention does not take.
+inline void check_head_size(int32_t head_size) {
+  if (head_size >= 1 && head_size <= kMaxHeadSize) return;
+  throw UsageError("head_size", "1 to " + std::to_string(kMaxHeadSize), std::to_string(head_size));
+}
+
 /// call(number, layout) with the device's type for `type` and the HeadLayout of kThreads threads for the head
 /// size. Throws UsageError for a type that is not floating or a head size that no layout fits.
 template <int kThreads, typename Call>
 void with_head_layout(const HeadShape& shape, DataType type, Call call) {
   const int32_t head_size = shape.head_size;
-  if (head_size < 1 || head_size > kMaxHeadSize) {
-    throw UsageError("head_size", "1 to " + std::to_string(kMaxHeadSize), std::to_string(head_size));
-  }
+  check_head_size(head_size);
   with_float_type("attention", type, [&](auto number) {
     constexpr int kRun = static_cast<int>(sizeof(uint4) / sizeof(number));
     if (head_size % kRun != 0 || head_size > HeadLayout<kThreads, 16, kRun>::kElements) {

@@ -1,67 +1,96 @@
 #include <cstdint>
-#include <string>
 
-#include "core/errors.h"
 #include "cuda/check.h"
 #include "cuda/encoder_attention.h"
+#include "cuda/kernels/attention_launch.cuh"
+#include "cuda/kernels/float_types.h"
 
 namespace nmt_trt::cuda {
 namespace {
 
 constexpr int kThreads = 128;
+// Of a block; a thread has as many loads under way.
+constexpr int kPositions = 4;
 
-// Grid: tokens, sentences. Word: as many elements as are copied at once. run: words of a head; hidden: of a
-// key.
-template <typename Word>
-__global__ void __launch_bounds__(kThreads)
-    split_heads_kernel(PackedSources sources, int32_t run, int32_t hidden, int32_t source,
-                       const Word* keys_values, Word* cross_k, Word* cross_v) {
-  const auto position = static_cast<int32_t>(blockIdx.x);
+// Sizes in units.
+template <typename Unit>
+struct Arguments {
+  const int32_t* starts;
+  const int32_t* lengths;
+  int32_t source;
+  int32_t heads;
+  int32_t head_size;
+  const Unit* keys_values;
+  Unit* cross_k;
+  Unit* cross_v;
+};
+
+// Grid: positions by kPositions, sentences.
+template <typename Unit>
+__global__ void __launch_bounds__(kThreads) split_heads_kernel(const Arguments<Unit> arguments) {
   const auto sentence = static_cast<int32_t>(blockIdx.y);
-  if (position >= sources.lengths[sentence]) return;
-  const Word* row = keys_values + (int64_t{sources.starts[sentence]} + position) * 2 * hidden;
-  const int64_t first = int64_t{sentence} * hidden * source + int64_t{position} * run;
-  for (int32_t i = static_cast<int32_t>(threadIdx.x); i < hidden; i += kThreads) {
-    const int64_t place = first + int64_t{i / run} * run * source + i % run;
-    cross_k[place] = row[i];
-    cross_v[place] = row[hidden + i];
+  const int32_t first = static_cast<int32_t>(blockIdx.x) * kPositions;
+  const int32_t used = min(min(arguments.lengths[sentence], arguments.source) - first, kPositions);
+  if (used <= 0) return;
+
+  const int32_t head_size = arguments.head_size;
+  const int32_t hidden = arguments.heads * head_size;
+  const int64_t row = static_cast<int64_t>(arguments.starts[sentence]) + first;
+  const Unit* from = arguments.keys_values + row * 2 * hidden;
+  for (int32_t column = static_cast<int32_t>(threadIdx.x); column < 2 * hidden; column += kThreads) {
+    Unit units[kPositions];
+#pragma unroll
+    for (int i = 0; i < kPositions; ++i) {
+      if (i < used) units[i] = from[static_cast<int64_t>(i) * 2 * hidden + column];
+    }
+    const int32_t within = column % hidden;
+    const int64_t head = static_cast<int64_t>(sentence) * arguments.heads + within / head_size;
+    Unit* to = (column < hidden ? arguments.cross_k : arguments.cross_v) +
+               (head * arguments.source + first) * head_size + within % head_size;
+#pragma unroll
+    for (int i = 0; i < kPositions; ++i) {
+      if (i < used) to[i * head_size] = units[i];
+    }
   }
 }
 
-template <typename Word>
-bool fits(size_t head_bytes, const void* keys_values, const void* cross_k, const void* cross_v) {
-  const auto is_aligned = [](const void* address) {
-    return reinterpret_cast<uintptr_t>(address) % sizeof(Word) == 0;
-  };
-  return head_bytes % sizeof(Word) == 0 && is_aligned(keys_values) && is_aligned(cross_k) &&
-         is_aligned(cross_v);
-}
-
-template <typename Word>
-void launch(const PackedSources& sources, const HeadShape& shape, size_t head_bytes, int32_t source,
-            const void* keys_values, void* cross_k, void* cross_v, cudaStream_t stream) {
-  const auto run = static_cast<int32_t>(head_bytes / sizeof(Word));
-  const dim3 grid(static_cast<unsigned int>(sources.longest), static_cast<unsigned int>(sources.sentences));
-  split_heads_kernel<<<grid, kThreads, 0, stream>>>(sources, run, run * shape.heads, source,
-                                                    static_cast<const Word*>(keys_values),
-                                                    static_cast<Word*>(cross_k), static_cast<Word*>(cross_v));
+// call(unit) with the widest unit of which all of `multiples` are multiples, at least 2 bytes.
+template <typename Call>
+void with_unit(uintptr_t multiples, Call call) {
+  if (multiples % sizeof(uint4) == 0) {
+    call(uint4{});
+  } else if (multiples % sizeof(uint32_t) == 0) {
+    call(uint32_t{});
+  } else {
+    call(uint16_t{});
+  }
 }
 
 }  // namespace
 
 void split_heads(const PackedSources& sources, const HeadShape& shape, int32_t source,
                  const void* keys_values, void* cross_k, void* cross_v, DataType type, cudaStream_t stream) {
-  if (sources.longest > source) {
-    throw UsageError("source", "at least the longest source, " + std::to_string(sources.longest),
-                     std::to_string(source));
-  }
+  check_head_size(shape.head_size);
+  with_float_type("keys and values", type, [](auto) {});
   if (sources.sentences == 0 || sources.longest == 0) return;
-  const size_t bytes = static_cast<size_t>(shape.head_size) * size_of(type);
-  if (fits<uint4>(bytes, keys_values, cross_k, cross_v)) {
-    launch<uint4>(sources, shape, bytes, source, keys_values, cross_k, cross_v, stream);
-  } else {
-    launch<uint16_t>(sources, shape, bytes, source, keys_values, cross_k, cross_v, stream);
-  }
+  const auto head_bytes = static_cast<int32_t>(shape.head_size * size_of(type));
+  const uintptr_t multiples = reinterpret_cast<uintptr_t>(keys_values) |
+                              reinterpret_cast<uintptr_t>(cross_k) | reinterpret_cast<uintptr_t>(cross_v) |
+                              static_cast<uintptr_t>(head_bytes);
+  with_unit(multiples, [&](auto unit) {
+    using Unit = decltype(unit);
+    const Arguments<Unit> arguments = {sources.starts,
+                                       sources.lengths,
+                                       source,
+                                       shape.heads,
+                                       head_bytes / static_cast<int32_t>(sizeof(Unit)),
+                                       static_cast<const Unit*>(keys_values),
+                                       static_cast<Unit*>(cross_k),
+                                       static_cast<Unit*>(cross_v)};
+    const dim3 blocks(static_cast<unsigned int>((sources.longest - 1) / kPositions + 1),
+                      static_cast<unsigned int>(sources.sentences));
+    split_heads_kernel<<<blocks, kThreads, 0, stream>>>(arguments);
+  });
   NMT_TRT_CUDA_LAUNCHED(split_heads_kernel);
 }
 

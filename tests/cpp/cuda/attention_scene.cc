@@ -1,6 +1,5 @@
 #include "cuda/attention_scene.h"
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -9,71 +8,23 @@ namespace {
 
 constexpr std::byte kUntouched{0xFF};
 
-uint64_t hash(std::initializer_list<int32_t> parts) {
-  uint64_t hash = 0;
-  for (const int32_t part : parts) {
-    hash = (hash ^ static_cast<uint64_t>(part)) + 0x9E3779B97F4A7C15U;
-    hash = (hash ^ (hash >> 30U)) * 0xBF58476D1CE4E5B9U;
-    hash = (hash ^ (hash >> 27U)) * 0x94D049BB133111EBU;
-    hash ^= hash >> 31U;
-  }
-  return hash;
-}
-
 // The hypothesis as it would be called in a scene that is not turned.
 int32_t unturned(const AttentionScene& scene, int32_t step, int32_t k) {
   return step == 0 ? k : (k + scene.beam_size - scene.turned) % scene.beam_size;
 }
 
-using Vectors = std::vector<std::vector<float>>;
-
-// query: [hidden]; keys, values: [positions][hidden].
-std::vector<ExactElement> exact_attention(const cuda::HeadShape& shape, const std::vector<float>& query,
-                                          const Vectors& keys, const Vectors& values) {
-  const auto head_size = static_cast<size_t>(shape.head_size);
-  std::vector<ExactElement> out(query.size());
-  for (size_t begin = 0; begin < query.size(); begin += head_size) {
-    std::vector<double> weights;
-    double largest = -std::numeric_limits<double>::infinity();
-    for (const auto& key : keys) {
-      double score = 0;
-      for (size_t i = begin; i < begin + head_size; ++i) score += static_cast<double>(query[i]) * key[i];
-      weights.push_back(score * shape.scale);
-      largest = std::max(largest, weights.back());
-    }
-    double sum = 0;
-    for (double& weight : weights) {
-      weight = std::exp(weight - largest);
-      sum += weight;
-    }
-    for (size_t position = 0; position < values.size(); ++position) {
-      for (size_t i = begin; i < begin + head_size; ++i) {
-        const double part = weights[position] / sum * values[position][i];
-        out[i].value += part;
-        out[i].magnitude += std::fabs(part);
-      }
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 std::vector<float> AttentionScene::numbers(Kind kind, int32_t name, int32_t place, int32_t k) const {
-  std::vector<float> numbers(static_cast<size_t>(hidden()));
   const int32_t number = kind == kSourceKey || kind == kSourceValue ? k : unturned(*this, place, k);
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    const uint64_t bits = hash({kind, name, place, number, static_cast<int32_t>(i)}) >> 40U;
-    numbers[i] = rounded(static_cast<float>(bits) * 0x1p-22F - 2.0F, type);
-  }
-  return numbers;
+  return hashed_numbers({kind, name, place, number}, static_cast<size_t>(hidden()), type);
 }
 
 std::vector<int32_t> AttentionScene::ancestry(int32_t name, int32_t steps, int32_t k) const {
   std::vector<int32_t> ancestry(static_cast<size_t>(steps));
   for (int32_t step = steps; step > 0; --step) {
     ancestry[static_cast<size_t>(step - 1)] = k;
-    const uint64_t parent = hash({kParent, name, step, unturned(*this, step, k)});
+    const uint64_t parent = hash_of({kParent, name, step, unturned(*this, step, k)});
     k = (static_cast<int32_t>(parent % static_cast<uint64_t>(beam_size)) + turned) % beam_size;
   }
   return ancestry;
@@ -88,7 +39,8 @@ std::vector<ExactElement> exact_self_attention(const AttentionScene& scene, int3
     keys.push_back(scene.numbers(AttentionScene::kKey, name, place, slot));
     values.push_back(scene.numbers(AttentionScene::kValue, name, place, slot));
   }
-  return exact_attention(scene.shape, scene.numbers(AttentionScene::kQuery, name, step, k), keys, values);
+  return exact_attention(scene.shape, scene.numbers(AttentionScene::kQuery, name, step, k), keys, values,
+                         keys.size());
 }
 
 std::vector<ExactElement> exact_cross_attention(const AttentionScene& scene, int32_t name, int32_t step,
@@ -99,7 +51,8 @@ std::vector<ExactElement> exact_cross_attention(const AttentionScene& scene, int
     keys.push_back(scene.numbers(AttentionScene::kSourceKey, name, position, 0));
     values.push_back(scene.numbers(AttentionScene::kSourceValue, name, position, 0));
   }
-  return exact_attention(scene.shape, scene.numbers(AttentionScene::kQuery, name, step, k), keys, values);
+  return exact_attention(scene.shape, scene.numbers(AttentionScene::kQuery, name, step, k), keys, values,
+                         keys.size());
 }
 
 AttentionStage::AttentionStage(const AttentionScene& scene) : scene_(scene) {

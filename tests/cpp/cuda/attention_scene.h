@@ -7,6 +7,7 @@
 
 #include "core/engine.h"
 #include "cuda/attention.h"
+#include "cuda/exact_attention.h"
 #include "cuda/gpu.h"
 #include "cuda/search.h"
 
@@ -41,12 +42,6 @@ struct AttentionScene {
   std::vector<float> numbers(Kind kind, int32_t name, int32_t place, int32_t k) const;
   /// The slots of hypothesis k at each of `steps` steps, the newest being k.
   std::vector<int32_t> ancestry(int32_t name, int32_t steps, int32_t k) const;
-};
-
-/// One element of attention's output in double precision, and the sum of the absolute values that make it up.
-struct ExactElement {
-  double value = 0;
-  double magnitude = 0;
 };
 
 /// [hidden], of hypothesis k at a step, straight from the definition.

@@ -20,13 +20,6 @@ namespace {
 
 using namespace testing;
 
-// Largest relative error of rounding to a type.
-double unit_roundoff(DataType type) {
-  if (type == DataType::kFloat16) return std::ldexp(1.0, -11);
-  if (type == DataType::kBFloat16) return std::ldexp(1.0, -8);
-  return std::ldexp(1.0, -24);
-}
-
 using Exact = std::vector<ExactElement> (*)(const AttentionScene&, int32_t, int32_t, int32_t);
 
 // Compares all rows; those of padding and of finished sentences must be untouched.
