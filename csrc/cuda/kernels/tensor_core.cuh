@@ -12,7 +12,7 @@ namespace nmt_trt::cuda {
 // A warp shares the elements of a matrix out to its lanes: "pair p of row r" are elements 2 * p and 2 * p +
 // 1, both in one register, the first in the lower half.
 
-/// That capability, in tens.
+/// That capability as cudaFuncAttributes::ptxVersion counts it.
 constexpr int kTensorCoreArch = 80;
 
 /// cp.async: starts copying 16 bytes from global to shared memory, or filling them with zeros. Both addresses
