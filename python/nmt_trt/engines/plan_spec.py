@@ -110,9 +110,10 @@ class EngineShapes:
 
 
 def padded_tokens(count: int) -> int:
-    """The rows that the generator runs the encoder with for `count` source tokens: a power of two, 16 or more.
+    """The rows that the encoder's plans admit for `count` source tokens: a power of two, 16 or more.
 
-    Each number of rows costs kernels, a CUDA graph and buffers of its own. With powers of two there are few.
+    The generator rounds sentences and source lengths up to powers of two, since each number of rows costs kernels, a
+    CUDA graph and buffers of its own.
     """
     return max(_LEAST_TOKENS, 1 << (count - 1).bit_length())
 
