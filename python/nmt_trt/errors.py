@@ -12,15 +12,17 @@ class UsageError(Error, ValueError):
 
 
 class SourceError(UsageError):
-    """One source of a batch cannot be used.
+    """One source of a batch, or what was given with it, cannot be used.
 
     Attributes:
+        name: the argument that it is in.
         index: its place in the batch, from 0.
         problem: what is wrong with it.
     """
 
     def __init__(self, index: int, problem: str, *, name: str = "src_ids") -> None:
         super().__init__(f"{name}[{index}] {problem}")
+        self.name = name
         self.index = index
         self.problem = problem
 

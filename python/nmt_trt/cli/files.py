@@ -76,12 +76,30 @@ def parallel_lines(source: Path, other: Path, kind: str) -> tuple[list[str], lis
     return sources, others
 
 
+@contextmanager
+def lines_beside(path: Path | None) -> Iterator[Iterator[str] | None]:
+    """The lines of a file that is read beside the input; None without one. Errors name the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if path is None:
+        yield None
+    else:
+        with path.open("rb") as stream:
+            yield _named(stream, path)
+
+
 def _lines(path: Path) -> list[str]:
-    with open_input(path) as stream:
-        try:
-            return list(read_lines(stream))
-        except LineError as error:
-            raise Error(f"{path}, {error}") from error
+    with path.open("rb") as stream:
+        return list(_named(stream, path))
+
+
+def _named(stream: BinaryIO, path: Path) -> Iterator[str]:
+    try:
+        yield from read_lines(stream)
+    except LineError as error:
+        raise Error(f"{path}, {error}") from error
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nmt_trt.cli.answers import translation_json, translation_text
+from nmt_trt.cli.files import lines_beside
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags
 from nmt_trt.cli.streaming import answer_stream
 from nmt_trt.errors import UsageError
@@ -27,12 +30,22 @@ AsDocument = Annotated[
         "Needs the extra documents.",
     ),
 ]
+TargetPrefix = Annotated[
+    Path | None,
+    typer.Option(
+        "--target-prefix",
+        metavar="FILE",
+        help="Line N of FILE, which may be empty, is what line N of the output begins with.",
+        rich_help_panel="Search",
+    ),
+]
 
 
 def translate(
     model_dir: ModelDirectory = None,
     as_json: AsJson = False,
     document: AsDocument = False,
+    target_prefix: TargetPrefix = None,
     *,
     stream: StreamFlags,
     search: SearchFlags,
@@ -47,16 +60,19 @@ def translate(
     if document:
         if as_json:
             raise UsageError("--document contradicts --json, which writes one object a line")
+        if target_prefix is not None:
+            raise UsageError("--document contradicts --target-prefix, which is of lines")
         answer_stream(
             model_dir, stream, search, runtime, windows=document_windows, render=str, several=False, keep_ends=True
         )
         return
-    answer_stream(
-        model_dir,
-        stream,
-        search,
-        runtime,
-        windows=translate_windows,
-        render=translation_json if as_json else translation_text,
-        several=as_json,
-    )
+    with lines_beside(target_prefix) as prefixes:
+        answer_stream(
+            model_dir,
+            stream,
+            search,
+            runtime,
+            windows=partial(translate_windows, target_prefix=prefixes),
+            render=translation_json if as_json else translation_text,
+            several=as_json,
+        )

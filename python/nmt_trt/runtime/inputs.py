@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -86,24 +86,27 @@ def target_rows(name: str, tgt_ids: SourceIds, config: TransformerConfig) -> lis
     """Tokens of translations as int32 arrays without padding; any of them may be empty.
 
     Raises:
-        UsageError: not rows of integers, an id outside the vocabulary, padding inside, or EOS before the end.
+        SourceError: not a row of integers, an id outside the vocabulary, padding inside, or EOS before the end.
     """
-    return [_checked_target(f"{name}[{index}]", row, config) for index, row in enumerate(_split_rows(name, tgt_ids))]
+    return [_checked_target(name, index, row, config) for index, row in enumerate(_split_rows(name, tgt_ids))]
 
 
-def _checked_target(name: str, row: npt.NDArray[Any], config: TransformerConfig) -> Row:
+def _checked_target(name: str, index: int, row: npt.NDArray[Any], config: TransformerConfig) -> Row:
+    def refuse(problem: str) -> NoReturn:
+        raise SourceError(index, problem, name=name)
+
     if row.ndim != 1 or row.dtype.kind not in "iu":
-        raise UsageError(f"{name} must be a row of token ids; given {row.dtype} of shape {row.shape}")
+        refuse(f"must be a row of token ids; given {row.dtype} of shape {row.shape}")
     tokens, vocabulary = config.special_tokens, config.decoder.vocab_size
     kept = np.flatnonzero(row != tokens.pad)
     trimmed = row[: kept[-1] + 1] if kept.size else row[:0]
     if kept.size != trimmed.size:
-        raise UsageError(f"{name} has padding ({tokens.pad}) before its end")
+        refuse(f"has padding ({tokens.pad}) before its end")
     outside = trimmed[(trimmed < 0) | (trimmed >= vocabulary)]
     if outside.size:
-        raise UsageError(f"{name} has an id outside 0..{vocabulary - 1}: {outside[0]}")
+        refuse(f"has an id outside 0..{vocabulary - 1}: {outside[0]}")
     if tokens.eos in trimmed[:-1]:
-        raise UsageError(f"{name} has EOS ({tokens.eos}) before its end")
+        refuse(f"has EOS ({tokens.eos}) before its end")
     return trimmed.astype(np.int32)
 
 

@@ -221,7 +221,8 @@ class Model:
             numbers = [first_number + index for index in filled]
             result = self._generate(rows, resolved, progress, prefixes, numbers)
         except SourceError as error:
-            raise SourceError(filled[error.index], error.problem, name="texts") from error
+            name = "texts" if error.name == "src_ids" else error.name
+            raise SourceError(filled[error.index], error.problem, name=name) from error
         started = time.perf_counter()
         no_scores = np.empty(0, dtype=np.float32) if resolved.token_scores else None
         nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0, no_scores)
@@ -338,7 +339,12 @@ class Model:
         return self._worker.submit(lambda: self.translate(texts, target_prefix=prefixes, **options))
 
     def translate_iter(
-        self, lines: Iterable[str], *, window: int = DEFAULT_WINDOW, **options: Unpack[GenerationKeywords]
+        self,
+        lines: Iterable[str],
+        *,
+        window: int = DEFAULT_WINDOW,
+        target_prefix: Iterable[str] | None = None,
+        **options: Unpack[GenerationKeywords],
     ) -> Iterator[str]:
         """Translate lines lazily and in order, holding no more than one window of them.
 
@@ -346,14 +352,17 @@ class Model:
             lines: any number of texts; an empty one stays empty.
             window: how many are read, sorted by length and translated before the first of them is yielded. More is
                 faster; fewer come sooner. About a million characters end a window, too.
+            target_prefix: what the translation of each line begins with, as for `translate`; read as the lines are.
             **options: see GenerationOptions.
 
         Raises:
-            UsageError: an option that cannot be used, or a model without tokenizer; before anything is read.
+            UsageError: an option that cannot be used, or a model without tokenizer; before anything is read. More or
+                fewer prefixes than lines; when that shows.
             LineError: a line that cannot be translated, once everything before it has been yielded. So do exceptions
                 of `lines` arrive.
         """
-        return (translation.text for translation in translate_stream(self, lines, window=window, **options))
+        translations = translate_stream(self, lines, window=window, target_prefix=target_prefix, **options)
+        return (translation.text for translation in translations)
 
     def translate_document(self, text: str, **options: Unpack[GenerationKeywords]) -> str:
         """Translate a text of any length sentence by sentence; what is between the sentences stays.

@@ -11,6 +11,7 @@ from nmt_trt.errors import LineError, SourceError, UsageError
 from nmt_trt.options import GenerationKeywords, make_options
 from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.documents import DocumentTranslator
+from nmt_trt.runtime.target_prefix import PrefixLines
 
 if TYPE_CHECKING:
     from nmt_trt.runtime.model import Model, Progress
@@ -50,6 +51,7 @@ def translate_stream(
     lines: Iterable[str],
     *,
     window: int = DEFAULT_WINDOW,
+    target_prefix: Iterable[str] | None = None,
     timings: Timings | None = None,
     progress: Progress | None = None,
     **options: Unpack[GenerationKeywords],
@@ -60,16 +62,25 @@ def translate_stream(
         model: what translates.
         lines: sources; an empty one stays empty.
         window: lines translated together, sorted by length among themselves. More is faster; fewer come sooner.
+        target_prefix: what the translation of each line begins with, read as the lines are.
         timings: where the time of each stage is added.
         progress: see Model.generate.
         **options: see GenerationOptions.
 
     Raises:
-        UsageError: an option that cannot be used, or a model without tokenizer.
+        UsageError: an option that cannot be used, a model without tokenizer, or more or fewer prefixes than lines.
         LineError: a line that cannot be translated, once everything before it has been yielded.
     """
     return chain.from_iterable(
-        translate_windows(model, lines, window=window, timings=timings, progress=progress, **options)
+        translate_windows(
+            model,
+            lines,
+            window=window,
+            target_prefix=target_prefix,
+            timings=timings,
+            progress=progress,
+            **options,
+        )
     )
 
 
@@ -78,6 +89,7 @@ def translate_windows(
     lines: Iterable[str],
     *,
     window: int = DEFAULT_WINDOW,
+    target_prefix: Iterable[str] | None = None,
     timings: Timings | None = None,
     progress: Progress | None = None,
     **options: Unpack[GenerationKeywords],
@@ -86,12 +98,18 @@ def translate_windows(
     if model.config.text is None:
         raise UsageError(f"{model.directory}: this model has no tokenizer; it can only generate from ids")
 
+    prefixes = None if target_prefix is None else PrefixLines(target_prefix)
+
     def translate(window_lines: Sequence[str], first: int) -> list[Translation]:
-        hypotheses, spent = model.translate_hypotheses(window_lines, first_number=first, progress=progress, **options)
+        forced = None if prefixes is None else prefixes.of(first, len(window_lines))
+        hypotheses, spent = model.translate_hypotheses(
+            window_lines, target_prefix=forced, first_number=first, progress=progress, **options
+        )
         _add(timings, spent)
         return [Translation(source, found) for source, found in zip(window_lines, hypotheses, strict=True)]
 
-    return _run(model, lines, window, translate, options)
+    windows = _run(model, lines, window, translate, options)
+    return windows if prefixes is None else _followed(windows, prefixes.expect_end)
 
 
 def document_windows(
@@ -157,6 +175,11 @@ def _run(
     return _answers(items, window, run)
 
 
+def _followed(windows: Iterator[list[Answer]], check: Callable[[], None]) -> Iterator[list[Answer]]:
+    yield from windows
+    check()
+
+
 def _answers(items: Iterable[Item], window: int, run: Run[Item, Answer]) -> Iterator[list[Answer]]:
     done = 0
     for gathered in _windows(items, window):
@@ -200,7 +223,8 @@ def _answered(items: Sequence[Item], done: int, run: Run[Item, Answer]) -> Itera
     except SourceError as error:
         if error.index:
             yield run(items[: error.index], done)
-        raise LineError(1 + done + error.index, error.problem) from error
+        problem = f"target_prefix {error.problem}" if error.name == "target_prefix" else error.problem
+        raise LineError(1 + done + error.index, problem) from error
     yield answers
 
 

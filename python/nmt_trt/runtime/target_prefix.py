@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
-from nmt_trt.errors import UsageError
+from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.runtime.inputs import Row, check_count, target_rows
@@ -44,11 +45,43 @@ def encoded_prefixes(
     return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], config)
 
 
+class PrefixLines:
+    """The prefixes of lines that are translated a window at a time."""
+
+    def __init__(self, prefixes: Iterable[str]) -> None:
+        self._rest = iter(prefixes)
+        self._first, self._window = -1, list[str]()
+
+    def of(self, first: int, count: int) -> list[str]:
+        """Those of `count` lines, `first` lines having come before; of the same window again, if asked again.
+
+        Raises:
+            UsageError: there are fewer.
+        """
+        if first != self._first:
+            self._first, self._window = first, list(islice(self._rest, count))
+        if len(self._window) < count:
+            given = first + len(self._window)
+            raise UsageError(f"target_prefix must have one for each line; it ends after {given:,}, the lines go on")
+        return self._window[:count]
+
+    def expect_end(self) -> None:
+        """Raise UsageError if there are more than lines."""
+        if next(self._rest, None) is not None:
+            raise UsageError("target_prefix must have one for each line; it goes on, the lines have ended")
+
+
 def check_prefixes(prefixes: Sequence[Row], rows: Sequence[Row], options: ResolvedOptions) -> None:
-    """Raise UsageError unless each source has a prefix that its length limit and the policy admit."""
+    """Check that each source has a prefix that its length limit and the policy admit.
+
+    Raises:
+        SourceError: one that is too long.
+        UsageError: not one for each source, or a policy without prefixes.
+    """
     if options.policy == "nemo":
         raise UsageError("target_prefix: of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
     check_count("target_prefix", len(prefixes), len(rows))
     for index, (prefix, row) in enumerate(zip(prefixes, rows, strict=True)):
         if prefix.size > (limit := options.length_limit(row.size)):
-            raise UsageError(f"target_prefix[{index}] has {prefix.size} tokens; its translation may have {limit}")
+            problem = f"has {prefix.size} tokens; its translation may have {limit}"
+            raise SourceError(index, problem, name="target_prefix")

@@ -59,7 +59,11 @@ class FakeModel(Model):
         count = make_options(**options).num_hypotheses
         if progress is not None:
             progress(len(texts))
-        answers = [[(text.upper() + "+" * n, _hypothesis([n, len(text)])) for n in range(count)] for text in texts]
+        prefixes = target_prefix or [""] * len(texts)
+        answers = [
+            [(prefix + text.upper() + "+" * n, _hypothesis([n, len(text)])) for n in range(count)]
+            for prefix, text in zip(prefixes, texts, strict=True)
+        ]
         return answers, Timings(preprocess=1, encoder=2, generator=3, postprocess=4)
 
     def generate(

@@ -97,6 +97,23 @@ def test_options_of_policy_sample_reach_the_model(run: Run, fake: FakeModel) -> 
     assert {name: fake.options[name] for name in given} == given
 
 
+def test_target_prefixes_come_from_a_file(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    path = tmp_path / "prefixes"
+    path.write_bytes(b"x \n\nz \n")
+    assert run("translate", f"--target-prefix={path}", stdin=b"a\nb\nc\n").stdout == "x A\nB\nz C\n"
+    result = run("translate", f"--target-prefix={path}", stdin=b"a\nb\n")
+    assert result.exit_code == 2 and "the lines have ended" in result.stderr
+    path.write_bytes(b"x\n\xff\nz\n")
+    result = run("translate", f"--target-prefix={path}", stdin=b"a\nb\nc\n")
+    assert result.exit_code == 1 and f"{path}, line 2: not UTF-8" in result.stderr
+    result = run("translate", "--document", f"--target-prefix={path}", stdin=b"a\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: --document contradicts --target-prefix, which is of lines\n",
+    )
+    assert run("translate", "--target-prefix=/no/such/file", stdin=b"a\n").exit_code == 1
+
+
 def test_token_scores_need_json(run: Run, fake: FakeModel) -> None:
     result = run("generate", "--token-scores", stdin=b"5 6\n")
     assert (result.exit_code, result.stderr) == (2, "error: --token-scores needs --json, which has room for them\n")

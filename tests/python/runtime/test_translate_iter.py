@@ -24,6 +24,42 @@ def test_the_same_as_all_at_once_whatever_the_window(tmp_path: Path) -> None:
         assert list(model.translate_iter(iter(lines), window=window, max_length=6)) == wanted
 
 
+def test_target_prefixes_whatever_the_window(tmp_path: Path) -> None:
+    nmt_trt.build(write_random_nemo(tmp_path / "tiny.nemo", seed=3).path, tmp_path / "model")
+    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime")
+    lines = ["one " * (1 + number) if number != 2 else "" for number in range(6)]
+    prefixes = ["two", "", "three", "one two", "", "two"]
+    wanted = model.translate(lines, target_prefix=prefixes, max_length=9)
+    assert wanted[3].startswith("one two") and wanted != model.translate(lines, max_length=9)
+    for window in (1, 4, 100):
+        found = model.translate_iter(iter(lines), target_prefix=iter(prefixes), window=window, max_length=9)
+        assert list(found) == wanted
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4])
+def test_more_or_fewer_prefixes_than_lines(window: int) -> None:
+    model, found = FakeModel(), list[str]()
+    fewer = model.translate_iter(["a", "b", "c"], target_prefix=["x ", "y "], window=window)
+    with pytest.raises(UsageError, match="one for each line; it ends after 2, the lines go on"):
+        found.extend(fewer)
+    assert found == ["x A", "y B"][: 2 // window * window]
+    more = model.translate_iter(["a", "b"], target_prefix=["", "y ", "z"], window=window)
+    with pytest.raises(UsageError, match="one for each line; it goes on, the lines have ended"):
+        found.extend(more)
+    assert found[-2:] == ["A", "y B"]
+
+
+def test_a_prefix_that_is_too_long_is_named_by_its_line(tmp_path: Path) -> None:
+    nmt_trt.build(write_random_nemo(tmp_path / "tiny.nemo", seed=3).path, tmp_path / "model")
+    model, found = nmt_trt.load(tmp_path / "model", backend="onnxruntime"), list[str]()
+    prefixes = ["one", "", "two " * 9]
+    with pytest.raises(LineError, match=r"line 3: target_prefix has \d+ tokens; its translation may have 2"):
+        found.extend(model.translate_iter(["one", "", "one"], target_prefix=prefixes, max_length=2))
+    assert len(found) == 2
+    with pytest.raises(UsageError, match=r"target_prefix\[2\] has \d+ tokens"):
+        model.translate(["one", "", "one"], target_prefix=prefixes, max_length=2)
+
+
 def test_no_lines() -> None:
     model = FakeModel()
     assert list(model.translate_iter([])) == []
