@@ -28,6 +28,19 @@ struct HeadRows {
   const T* value;
 };
 
+/// Positions whose keys are `stride` elements apart, and whose values are as well: Rows of attend().
+template <typename T, typename Stride>
+struct SpacedRows {
+  const T* keys;
+  const T* values;
+  Stride stride;
+
+  __device__ int32_t find(int32_t position) const { return position; }
+  __device__ HeadRows<T> at(int32_t position, int32_t) const {
+    return {keys + position * stride, values + position * stride};
+  }
+};
+
 /// The compiler starts the loads written before this here at the latest. It would otherwise move them behind
 /// the next branch, where each would wait for the ones before it. The whole warp must come here.
 __device__ inline void start_loads() { __syncwarp(); }

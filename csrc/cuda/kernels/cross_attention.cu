@@ -29,19 +29,6 @@ struct Arguments {
   T* out;
 };
 
-// The keys and values of a source, of one head: [source, head_size].
-template <typename T>
-struct CrossRows {
-  const T* keys;
-  const T* values;
-  int32_t head_size;
-
-  __device__ int32_t find(int32_t position) const { return position; }
-  __device__ HeadRows<T> at(int32_t position, int32_t) const {
-    return {keys + position * head_size, values + position * head_size};
-  }
-};
-
 // Grid: hypotheses by kQueries, heads, rows.
 template <typename T, typename Layout, int kQueries>
 __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Arguments<T> arguments) {
@@ -69,7 +56,7 @@ __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Argumen
   if (sentence < 0 || arguments.finished[sentence] != 0) return;
 
   const int64_t cross = (static_cast<int64_t>(row) * heads + head) * arguments.source * head_size;
-  const CrossRows<T> rows = {arguments.keys + cross, arguments.values + cross, head_size};
+  const SpacedRows<T, int32_t> rows = {arguments.keys + cross, arguments.values + cross, head_size};
   float query[kQueries][kHeadPart];
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {

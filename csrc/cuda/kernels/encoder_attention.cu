@@ -16,19 +16,6 @@ namespace {
 constexpr int kQueriesTogether = 4;
 constexpr int kThreads = 128;
 
-// The keys and values of a sentence, of one head.
-template <typename T>
-struct PackedRows {
-  const T* keys;
-  const T* values;
-  int64_t stride;
-
-  __device__ int32_t find(int32_t position) const { return position; }
-  __device__ HeadRows<T> at(int32_t position, int32_t) const {
-    return {keys + position * stride, values + position * stride};
-  }
-};
-
 // Grid: queries by kQueries, heads, sentences. A query that is causal looks at other positions than the next,
 // so that kQueries is 1.
 template <typename T, typename Layout, int kQueries>
@@ -52,7 +39,7 @@ __global__ void __launch_bounds__(kThreads) encoder_attention_kernel(const Encod
     const auto part = load_part<Layout>(qkv + (first + min(q, used - 1)) * 3 * hidden, head_size, lane);
     scaled_query<Layout>(part, head_size, lane, arguments.scale, query[q]);
   }
-  const PackedRows<T> rows = {qkv + hidden, qkv + 2 * hidden, 3 * hidden};
+  const SpacedRows<T, int64_t> rows = {qkv + hidden, qkv + 2 * hidden, 3 * hidden};
   Attended<kQueries> attended;
   attend<Layout, T>(query, positions, head_size, rows, find_rows<Layout>(rows, 0, positions), attended);
 
