@@ -6,6 +6,7 @@
 #include "cuda/check.h"
 #include "cuda/stream.h"
 #include "generator/layout.h"
+#include "generator/send_to_device.h"
 
 namespace nmt_trt {
 namespace {
@@ -49,7 +50,9 @@ EncoderEngines::EncoderEngines(int32_t tokens, const ModelShape& shape, Plans& p
              1.0F / std::sqrt(static_cast<float>(shape.encoder_head_size))},
       causal_(shape.causal_encoder),
       type_(plans.compute_type()),
-      scratch_(plans.scratch()) {
+      scratch_(plans.scratch()),
+      host_token_(static_cast<size_t>(tokens)),
+      host_position_(static_cast<size_t>(tokens)) {
   const Offsets offsets = place(tokens, shape, plans);
   memory_ = cuda::DeviceBuffer(offsets.total);
   // Zeros are tokens and positions, and rows that attention leaves alone must not hold NaN.
@@ -97,6 +100,11 @@ void EncoderEngines::bind(int32_t segment, bool last, int32_t tokens) {
   }
   context.bind("residual_out", residual_[segment % 2]);
   context.bind("qkv", qkv_);
+}
+
+void EncoderEngines::send(cudaStream_t stream) {
+  send_to_device(token_, host_token_, stream);
+  send_to_device(position_, host_position_, stream);
 }
 
 void EncoderEngines::run(const cuda::PackedSources& sources, cudaStream_t stream) {

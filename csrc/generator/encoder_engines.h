@@ -10,6 +10,7 @@
 #include "core/engine.h"
 #include "cuda/device_buffer.h"
 #include "cuda/encoder_attention.h"
+#include "cuda/mapped.h"
 #include "generator/model_shape.h"
 #include "generator/plans.h"
 
@@ -24,11 +25,13 @@ class EncoderEngines {
   /// Device memory that they take for what flows between them.
   static size_t bytes_needed(int32_t tokens, const ModelShape& shape, Plans& plans);
 
-  /// Reads token() and position(), writes cross().
+  /// Tokens and their positions within their sources, [T] each: pinned memory to be filled before send().
+  int32_t* host_token() { return host_token_.data(); }
+  int32_t* host_position() { return host_position_.data(); }
+  void send(cudaStream_t stream);
+  /// Reads what was sent, writes cross().
   void run(const cuda::PackedSources& sources, cudaStream_t stream);
 
-  int32_t* token() const { return token_; }        // [T]
-  int32_t* position() const { return position_; }  // [T]
   /// Keys, then values of a decoder layer's cross-attention, [T, 2 * hidden].
   const void* cross(int32_t layer) const { return cross_[static_cast<size_t>(layer)]; }
   size_t bytes() const { return memory_.bytes(); }
@@ -47,6 +50,7 @@ class EncoderEngines {
   void* qkv_;          // [T, 3 * hidden]
   void* attention_;    // [T, hidden]
   std::vector<void*> cross_;
+  cuda::Pinned<int32_t> host_token_, host_position_;
   std::vector<std::unique_ptr<EngineContext>> contexts_;
 };
 

@@ -6,6 +6,7 @@
 #include "cuda/check.h"
 #include "generator/download.h"
 #include "generator/layout.h"
+#include "generator/send_to_device.h"
 
 namespace nmt_trt {
 namespace {
@@ -73,8 +74,7 @@ cuda::StopRules PoolMemory::stop_rules(const SearchOptions& options) {
 
 void PoolMemory::upload(const SearchOptions& options, cudaStream_t stream) {
   host_rules_[0] = stop_rules(options);
-  NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<cuda::StopRules*>(state_.rules), host_rules_.data(),
-                               host_rules_.bytes(), cudaMemcpyHostToDevice, stream));
+  send_to_device(state_.rules, host_rules_, stream);
 }
 
 std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& options, int32_t steps,

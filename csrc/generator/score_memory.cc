@@ -7,6 +7,7 @@
 #include "cuda/check.h"
 #include "cuda/token_mask.h"
 #include "generator/layout.h"
+#include "generator/send_to_device.h"
 
 namespace nmt_trt {
 namespace {
@@ -25,12 +26,6 @@ int32_t longest_prefix(const SearchOptions& options) {
   size_t longest = 0;
   for (const auto& prefix : options.target_prefix) longest = std::max(longest, prefix.size());
   return static_cast<int32_t>(longest);
-}
-
-template <typename T>
-void send(const T* to, const cuda::Pinned<T>& from, size_t count, cudaStream_t stream) {
-  NMT_TRT_CUDA(
-      cudaMemcpyAsync(const_cast<T*>(to), from.data(), count * sizeof(T), cudaMemcpyHostToDevice, stream));
 }
 
 }  // namespace
@@ -88,14 +83,14 @@ void ScoreMemory::upload(const SearchOptions& options, cudaStream_t stream) {
     if (word.size() == 1 && word[0] != options.eos) ban(word[0]);
   }
   write_rules(options);
-  send(state_.rules, host_rules_, 1, stream);
-  send(state_.banned, host_banned_, host_banned_.size(), stream);
+  send_to_device(state_.rules, host_rules_, stream);
+  send_to_device(state_.banned, host_banned_, stream);
   if (host_rules_[0].prefix_steps > 0) {
     write_prefixes(options);
-    send(state_.prefixes, host_prefixes_, host_prefixes_.size(), stream);
+    send_to_device(state_.prefixes, host_prefixes_, stream);
   }
   if (host_words_.size() > 0) {
-    send(static_cast<const int32_t*>(words_.data()), host_words_, host_words_.size(), stream);
+    send_to_device(static_cast<const int32_t*>(words_.data()), host_words_, stream);
   }
 }
 

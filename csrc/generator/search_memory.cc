@@ -10,6 +10,7 @@
 #include "generator/download.h"
 #include "generator/layout.h"
 #include "generator/length_penalties.h"
+#include "generator/send_to_device.h"
 
 namespace nmt_trt {
 namespace {
@@ -90,10 +91,8 @@ void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
   for (size_t length = 0; length < penalties_.size(); ++length) {
     penalties_[length] = length_penalty_at(options, static_cast<int32_t>(length));
   }
-  NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<int32_t*>(state_.max_lengths), limits_.data(), limits_.bytes(),
-                               cudaMemcpyHostToDevice, stream));
-  NMT_TRT_CUDA(cudaMemcpyAsync(const_cast<float*>(state_.penalties), penalties_.data(), penalties_.bytes(),
-                               cudaMemcpyHostToDevice, stream));
+  send_to_device(state_.max_lengths, limits_, stream);
+  send_to_device(state_.penalties, penalties_, stream);
   if (scores_) scores_->upload(options, stream);
   if (pool_) pool_->upload(options, stream);
 }
@@ -129,8 +128,9 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
       paths.emplace_back(&ancestry[beam * size(steps)], &ancestry[beam * size(steps)] + steps);
     }
     const auto of_sentence = [sentence, row](const auto& values) {
-      const auto first = values.begin() + static_cast<std::ptrdiff_t>(values.empty() ? 0 : sentence * row);
-      return std::vector(first, values.empty() ? first : first + static_cast<std::ptrdiff_t>(row));
+      if (values.empty()) return values;
+      const auto first = values.begin() + static_cast<std::ptrdiff_t>(sentence * row);
+      return std::vector(first, first + static_cast<std::ptrdiff_t>(row));
     };
     const Beam beam(options.eos, options.pad, std::move(slots), of_sentence(tokens), of_sentence(scores),
                     std::move(paths));

@@ -9,6 +9,7 @@
 #include "cuda/attention.h"
 #include "cuda/check.h"
 #include "generator/layout.h"
+#include "generator/send_to_device.h"
 
 namespace nmt_trt {
 namespace {
@@ -62,13 +63,10 @@ Stage::Stage(const StageKey& key, const ModelShape& shape, Plans& plans, std::sh
     : key_(key),
       shape_(shape),
       heads_{shape.heads, shape.head_size, 1.0F / std::sqrt(static_cast<float>(shape.head_size))},
-      tokens_(tokens_of(key, plans)),
       search_(search),
       type_(plans.compute_type()),
       logits_type_(plans.logits_type()),
       engines_(std::move(engines)),
-      host_tokens_(size(tokens_)),
-      host_positions_(size(tokens_)),
       host_starts_(size(key.rows)),
       host_lengths_(size(key.rows)),
       host_sentence_(size(key.rows)),
@@ -117,21 +115,17 @@ void Stage::encode(const SourceBatch& batch, cudaStream_t stream) {
     const int32_t length = real ? batch.lengths[row] : 0;
     if (real)
       std::copy_n(batch.ids + static_cast<std::ptrdiff_t>(row) * batch.width, length,
-                  &host_tokens_[size(end)]);
-    std::iota(&host_positions_[size(end)], &host_positions_[size(end)] + length, 0);
+                  encoder_->host_token() + end);
+    std::iota(encoder_->host_position() + end, encoder_->host_position() + end + length, 0);
     host_starts_[size(row)] = end;
     host_lengths_[size(row)] = length;
     host_sentence_[size(row)] = real ? row : -1;
     end += length;
   }
-  const auto send = [stream](int32_t* to, const cuda::Pinned<int32_t>& from) {
-    NMT_TRT_CUDA(cudaMemcpyAsync(to, from.data(), from.bytes(), cudaMemcpyHostToDevice, stream));
-  };
-  send(encoder_->token(), host_tokens_);
-  send(encoder_->position(), host_positions_);
-  send(starts_, host_starts_);
-  send(lengths_, host_lengths_);
-  send(inputs_.sentence, host_sentence_);
+  encoder_->send(stream);
+  send_to_device(starts_, host_starts_, stream);
+  send_to_device(lengths_, host_lengths_, stream);
+  send_to_device(inputs_.sentence, host_sentence_, stream);
   encoder_graph_.launch(stream);
 }
 
@@ -184,8 +178,7 @@ void Stage::take_over(const Stage& from, int32_t steps, bool keep_all, cudaStrea
   }
   constexpr int64_t kLength = sizeof(int32_t);
   host_items_[2 * caches_.size()] = {from.lengths_, lengths_, 1, kLength, kLength, kLength};
-  NMT_TRT_CUDA(
-      cudaMemcpyAsync(items_, host_items_.data(), host_items_.bytes(), cudaMemcpyHostToDevice, stream));
+  send_to_device(items_, host_items_, stream);
   cuda::gather_rows(items_, static_cast<int32_t>(host_items_.size()), source_row_, key_.rows, stream);
 }
 

@@ -76,7 +76,6 @@ class Stage {
   StageKey key_;
   ModelShape shape_;
   cuda::HeadShape heads_;
-  int32_t tokens_;  // of all sources, room for them
   cuda::SearchState search_;
   DataType type_;  // of caches and of what flows between segments
   DataType logits_type_;
@@ -90,7 +89,7 @@ class Stage {
   Candidate* candidates_;      // [B, K, C]
   cuda::GatherItem* items_;
   cuda::StepInputs inputs_{};
-  cuda::Pinned<int32_t> host_tokens_, host_positions_, host_starts_, host_lengths_, host_sentence_;
+  cuda::Pinned<int32_t> host_starts_, host_lengths_, host_sentence_;
   cuda::Pinned<cuda::GatherItem> host_items_;
   std::shared_ptr<EncoderEngines> encoder_;
   bool rehearsed_ = false;
