@@ -10,8 +10,8 @@ An encoder of L layers has L + 1 segments, for T rows: the tokens of all sentenc
 
 The residual is float32, the others of the precision's compute type.
 
-As one engine the whole encoder took other kernels for other batches and lengths, whose roundings differ. Segments were
-seen to give a row the same bits at every number of rows.
+As one engine the whole encoder took other kernels for other batches and lengths, whose roundings differ; segments of the
+decoder were seen to give most rows the same bits at any number of rows (docs/performance.md).
 """
 
 from __future__ import annotations
