@@ -10,8 +10,8 @@ An encoder of L layers has L + 1 segments, for T rows: the tokens of all sentenc
 
 The residual is float32, the others of the precision's compute type.
 
-As one engine the whole encoder took other kernels for other batches and lengths, whose roundings differ; segments of the
-decoder were seen to give most rows the same bits at any number of rows (docs/performance.md).
+As one engine the whole encoder took other kernels for other batches and lengths, whose roundings differ; the decoder's
+segments were seen to give most rows the same bits whatever the number of rows (docs/performance.md).
 """
 
 from __future__ import annotations
