@@ -101,7 +101,11 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
                    int32_t min_length, float repetition_penalty, int32_t no_repeat_ngram,
                    std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
                    std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens,
-                   bool token_scores, std::vector<std::vector<int32_t>> target_prefix) {
+                   std::vector<int32_t> allowed_tokens, bool token_scores,
+                   std::vector<std::vector<int32_t>> target_prefix, float sampling_temperature,
+                   int32_t sampling_topk, float sampling_topp, uint64_t seed,
+                   std::vector<uint64_t> sentence_numbers, float patience, int32_t beam_groups,
+                   float diversity_penalty) {
   const py::array checked_ids = check_array<int32_t>("ids", ids, {-1, -1});
   const py::array checked_lengths = check_array<int32_t>("lengths", lengths, {checked_ids.shape(0)});
   const py::array limits = check_array<int32_t>("max_lengths", max_lengths, {checked_ids.shape(0)});
@@ -114,7 +118,12 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
   options.token_scores = token_scores;
   options.target_prefix = std::move(target_prefix);
   set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
-                    std::move(bad_words), std::move(suppress_tokens));
+                    std::move(bad_words), std::move(suppress_tokens), std::move(allowed_tokens));
+  set_sampling_options(options, sampling_temperature, sampling_topk, sampling_topp, seed,
+                       std::move(sentence_numbers));
+  options.patience = patience;
+  options.beam_groups = beam_groups;
+  options.diversity_penalty = diversity_penalty;
   const SourceBatch batch = {
       static_cast<const int32_t*>(checked_ids.data()), static_cast<const int32_t*>(checked_lengths.data()),
       static_cast<int32_t>(checked_ids.shape(0)), static_cast<int32_t>(checked_ids.shape(1))};
@@ -131,12 +140,13 @@ void warmup(Generator& generator, int32_t batch, int32_t source, int32_t beam_si
             const std::string& policy, bool deterministic, int32_t min_length, float repetition_penalty,
             int32_t no_repeat_ngram, std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
             std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens,
-            bool token_scores) {
+            std::vector<int32_t> allowed_tokens, bool token_scores, int32_t beam_groups) {
   SearchOptions options = search_options(generator.shape(), policy, beam_size);
   options.max_lengths = {steps};
   options.token_scores = token_scores;
+  options.beam_groups = beam_groups;
   set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
-                    std::move(bad_words), std::move(suppress_tokens));
+                    std::move(bad_words), std::move(suppress_tokens), std::move(allowed_tokens));
   const py::gil_scoped_release unlocked;
   generator.warmup(batch, source, options, steps, deterministic);
 }
@@ -221,12 +231,16 @@ void register_generator(py::module_& module) {
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
            arg("early_stopping") = false, arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
-           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), arg("token_scores") = false,
-           arg("target_prefix") = py::tuple(), kGenerateDoc)
+           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(),
+           arg("allowed_tokens") = py::tuple(), arg("token_scores") = false,
+           arg("target_prefix") = py::tuple(), arg("sampling_temperature") = 1.0F, arg("sampling_topk") = 0,
+           arg("sampling_topp") = 1.0F, arg("seed") = 0, arg("sentence_numbers") = py::tuple(),
+           arg("patience") = 1.0F, arg("beam_groups") = 1, arg("diversity_penalty") = 0.0F, kGenerateDoc)
       .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
            arg("policy"), arg("deterministic"), arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
-           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(), arg("token_scores") = false,
+           arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(),
+           arg("allowed_tokens") = py::tuple(), arg("token_scores") = false, arg("beam_groups") = 1,
            kWarmupDoc)
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")

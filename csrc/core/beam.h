@@ -22,6 +22,14 @@ struct Slot {
 
   float score() const { return sum / penalty; }
   bool dead() const { return sum == -std::numeric_limits<float>::infinity(); }
+
+  /// The hypothesis that has no tokens yet.
+  static Slot root() {
+    Slot slot;
+    slot.sum = 0.0F;
+    slot.ended = false;
+    return slot;
+  }
 };
 
 /// One slot of the next beam: the slot that it continues, its new last token, and what it becomes.

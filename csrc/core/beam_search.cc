@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "core/diverse_policy.h"
 #include "core/errors.h"
 #include "core/gnmt_policy.h"
 #include "core/hf_policy.h"
@@ -28,6 +29,7 @@ std::unique_ptr<Policy> make_policy(const SearchOptions& options) {
   if (options.policy == PolicyKind::kNemo) return std::make_unique<NemoPolicy>(options);
   if (options.policy == PolicyKind::kHf) return std::make_unique<HfPolicy>(options);
   if (options.policy == PolicyKind::kSample) return std::make_unique<SamplePolicy>(options);
+  if (options.beam_groups > 1) return std::make_unique<DiversePolicy>(options);
   return std::make_unique<GnmtPolicy>(options);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/length_penalty.h"
+#include "core/gnmt_choice.h"
 #include "core/policy.h"
 
 namespace nmt_trt {
@@ -8,9 +8,8 @@ namespace nmt_trt {
 /// Beam search with length-normalised ranking, each sentence by itself.
 ///
 /// A hypothesis that ended with EOS stays in the beam as one candidate; any other proposes its K best
-/// continuations, PAD never. All are ranked by sum / penalty of their own length, where len = generated
-/// tokens without EOS + 2, and K are kept, best first; ties go to the lower parent, then to the lower token.
-/// A slot without candidate is dead.
+/// continuations, PAD never. Of all the K best are kept, in the order of GnmtChoice. A slot without candidate
+/// is dead.
 class GnmtPolicy final : public Policy {
  public:
   explicit GnmtPolicy(const SearchOptions& options);
@@ -24,13 +23,9 @@ class GnmtPolicy final : public Policy {
   void advance(const Beam& beam, const Candidate* top, std::vector<Move>& moves) const override;
 
  private:
-  void propose(const Slot& parent, int32_t index, const Candidate* top, std::vector<Move>& moves) const;
-  void keep_best(std::vector<Move>& moves) const;
-
   int32_t beam_size_;
-  int32_t eos_;
   int32_t pad_;
-  LengthPenalty penalty_;
+  GnmtChoice choice_;
 };
 
 }  // namespace nmt_trt

@@ -16,6 +16,7 @@ bool ranks_before(const Move& a, const Move& b) {
 
 HfPolicy::HfPolicy(const SearchOptions& options)
     : beam_size_(options.beam_size),
+      pool_size_(pool_places(options)),
       candidates_(beam_size_ == 1 ? 1 : 2 * beam_size_),
       eos_(options.eos),
       pad_(options.pad),

@@ -14,7 +14,9 @@ namespace nmt_trt {
 /// - early_stopping is kYes; or
 /// - the best sum of the beam / len^alpha does not exceed the worst score of the pool, where len is the
 /// current length, or the limit under kNever with alpha > 0.
-/// K = 1 is greedy search: the first hypothesis that ends is the result. PAD is a token like any other.
+/// K = 1 is greedy search: the first hypothesis that ends is the result. PAD is a token like any other. With
+/// patience p (Kasai et al. 2022, arXiv:2204.05424), which transformers does not have, the pool has K * p
+/// places.
 ///
 /// What runs out of candidates has a sum near -1e9: transformers puts K - 1 copies of the start there, and
 /// hypotheses that have ended, when there are too few others.
@@ -23,7 +25,7 @@ class HfPolicy final : public Policy {
   explicit HfPolicy(const SearchOptions& options);
 
   int32_t candidates() const override { return candidates_; }
-  int32_t pool_size() const override { return beam_size_; }
+  int32_t pool_size() const override { return pool_size_; }
   int32_t excluded_token() const override { return TopLogProbs::kNone; }
   /// As transformers' greedy search does.
   bool processes_logits() const override { return beam_size_ == 1; }
@@ -42,6 +44,7 @@ class HfPolicy final : public Policy {
   void keep_best(std::vector<Move>& moves) const;
 
   int32_t beam_size_;
+  int32_t pool_size_;
   int32_t candidates_;
   int32_t eos_;
   int32_t pad_;

@@ -100,6 +100,20 @@ void check_suppressed(const SearchOptions& options) {
   }
 }
 
+void check_allowed(const SearchOptions& options) {
+  const auto& allowed = options.allowed_tokens;
+  if (allowed.empty()) return;
+  for (const int32_t token : allowed) {
+    check_range("a token of allowed_tokens", token, 0, options.vocab_size - 1);
+  }
+  for (const int32_t forced : {options.forced_bos, options.forced_eos}) {
+    if (forced == kNoToken || forced == options.eos) continue;
+    if (std::find(allowed.begin(), allowed.end(), forced) == allowed.end()) {
+      throw UsageError("a forced token", "one of allowed_tokens", std::to_string(forced));
+    }
+  }
+}
+
 void check_prefix_token(const std::string& name, int32_t token, bool last, const SearchOptions& options) {
   check_range("a token of " + name, token, 0, options.vocab_size - 1);
   if (token == options.pad) throw UsageError("a token of " + name, "another than pad", std::to_string(token));
@@ -145,6 +159,37 @@ void check_sampling(const SearchOptions& options) {
   }
 }
 
+void check_patience(const SearchOptions& options) {
+  const float patience = options.patience;
+  if (!(patience > 0 && patience <= kMaxPatience)) {
+    throw UsageError("patience", "above 0, at most " + std::to_string(kMaxPatience),
+                     std::to_string(patience));
+  }
+  if (patience != 1.0F && options.beam_size == 1) {
+    throw UsageError("patience", "left alone with a beam_size of 1", std::to_string(patience));
+  }
+  if (patience != 1.0F && pool_places(options) < options.num_hypotheses) {
+    throw UsageError("beam_size * patience",
+                     "num_hypotheses " + std::to_string(options.num_hypotheses) + " at least",
+                     std::to_string(pool_places(options)));
+  }
+}
+
+void check_groups(const SearchOptions& options) {
+  const int32_t groups = options.beam_groups;
+  if (groups < 1 || options.beam_size % groups != 0) {
+    throw UsageError("beam_groups", "a divisor of beam_size " + std::to_string(options.beam_size),
+                     std::to_string(groups));
+  }
+  const float penalty = options.diversity_penalty;
+  if (!std::isfinite(penalty) || penalty < 0) {
+    throw UsageError("diversity_penalty", "a finite number, 0 or more", std::to_string(penalty));
+  }
+  if (penalty != 0 && groups == 1) {
+    throw UsageError("diversity_penalty", "0 without beam_groups", std::to_string(penalty));
+  }
+}
+
 void check_processors(const SearchOptions& options) {
   if (options.min_length < 0) throw UsageError("min_length", "0 or more", std::to_string(options.min_length));
   if (options.no_repeat_ngram < 0) {
@@ -158,6 +203,7 @@ void check_processors(const SearchOptions& options) {
   check_forced("forced_eos", options.forced_eos, options);
   check_bad_words(options);
   check_suppressed(options);
+  check_allowed(options);
 }
 
 void refuse(bool given, const std::string& name, const std::string& policies) {
@@ -167,6 +213,8 @@ void refuse(bool given, const std::string& name, const std::string& policies) {
 void check_policy_has(const SearchOptions& options) {
   refuse(options.policy != PolicyKind::kHf && options.early_stopping != EarlyStopping::kNo, "early_stopping",
          "hf");
+  refuse(options.policy != PolicyKind::kHf && options.patience != 1.0F, "patience", "hf");
+  refuse(options.policy != PolicyKind::kGnmt && options.beam_groups != 1, "beam_groups", "gnmt");
   if (options.policy != PolicyKind::kSample) {
     refuse(options.sampling_temperature != 1.0F, "sampling_temperature", "sample");
     refuse(options.sampling_topk != 0, "sampling_topk", "sample");
@@ -183,9 +231,27 @@ void check_policy_has(const SearchOptions& options) {
   refuse(options.forced_eos != kNoToken, "forced_eos", policies);
   refuse(!options.bad_words.empty(), "bad_words", policies);
   refuse(!options.suppress_tokens.empty(), "suppress_tokens", policies);
+  refuse(!options.allowed_tokens.empty(), "allowed_tokens", policies);
 }
 
 }  // namespace
+
+std::vector<int32_t> never_generated(const SearchOptions& options) {
+  std::vector<int32_t> tokens = options.suppress_tokens;
+  if (options.allowed_tokens.empty()) return tokens;
+  std::vector<bool> allowed(static_cast<size_t>(options.vocab_size));
+  for (const int32_t token : options.allowed_tokens) allowed[static_cast<size_t>(token)] = true;
+  allowed[static_cast<size_t>(options.eos)] = true;
+  for (int32_t token = 0; token < options.vocab_size; ++token) {
+    if (!allowed[static_cast<size_t>(token)]) tokens.push_back(token);
+  }
+  return tokens;
+}
+
+int32_t pool_places(const SearchOptions& options) {
+  const float places = std::round(static_cast<float>(options.beam_size) * options.patience);
+  return std::max(static_cast<int32_t>(places), 1);
+}
 
 void validate(const SearchOptions& options) {
   check_range("beam_size", options.beam_size, 1, kMaxBeamSize);
@@ -205,6 +271,8 @@ void validate(const SearchOptions& options) {
   check_target_prefix(options);
   check_processors(options);
   check_sampling(options);
+  check_patience(options);
+  check_groups(options);
   check_policy_has(options);
 }
 

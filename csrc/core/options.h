@@ -7,8 +7,9 @@ namespace nmt_trt {
 
 inline constexpr int32_t kMaxBeamSize = 32;
 inline constexpr int32_t kNoToken = -1;
+inline constexpr int32_t kMaxPatience = 8;
 
-/// Which search: see gnmt_policy.h, nemo_policy.h, hf_policy.h and sample_policy.h.
+/// Which search: see gnmt_policy.h and diverse_policy.h, nemo_policy.h, hf_policy.h and sample_policy.h.
 enum class PolicyKind { kGnmt, kNemo, kHf, kSample };
 
 /// When policy hf stops looking for better hypotheses: see hf_policy.h.
@@ -25,6 +26,12 @@ struct SearchOptions {
   float length_penalty = 0.0F;
   /// Policy hf only.
   EarlyStopping early_stopping = EarlyStopping::kNo;
+  /// Policy hf with a beam: its pool has beam_size * patience places, rounded; num_hypotheses at least. Above
+  /// 0, at most kMaxPatience.
+  float patience = 1.0F;
+  /// Policy gnmt only: see diverse_policy.h. A divisor of beam_size; 0 or more, and 0 without groups.
+  int32_t beam_groups = 1;
+  float diversity_penalty = 0.0F;
   /// Policy sample only, which draws beam_size hypotheses; see sampler.h. A temperature above 0; how many of
   /// the best tokens may come, 0 for all; the probability of those that may, above 0, at most 1.
   float sampling_temperature = 1.0F;
@@ -65,7 +72,15 @@ struct SearchOptions {
   std::vector<std::vector<int32_t>> bad_words;
   /// Tokens that are never generated.
   std::vector<int32_t> suppress_tokens;
+  /// Tokens that alone are generated, besides EOS; empty for all.
+  std::vector<int32_t> allowed_tokens;
 };
+
+/// What suppress_tokens and allowed_tokens rule out, in any order.
+std::vector<int32_t> never_generated(const SearchOptions& options);
+
+/// Places for finished hypotheses of a sentence under policy hf.
+int32_t pool_places(const SearchOptions& options);
 
 /// Throws UsageError naming the first option that cannot be used.
 void validate(const SearchOptions& options);

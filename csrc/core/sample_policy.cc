@@ -10,9 +10,7 @@ SamplePolicy::SamplePolicy(const SearchOptions& options)
 
 void SamplePolicy::start(const Candidate* top, std::vector<Move>& moves) const {
   moves.clear();
-  Slot empty;
-  empty.sum = 0.0F;
-  for (int32_t k = 0; k < beam_size_; ++k) moves.push_back(drawn(empty, k, top[k]));
+  for (int32_t k = 0; k < beam_size_; ++k) moves.push_back(drawn(Slot::root(), k, top[k]));
 }
 
 void SamplePolicy::advance(const Beam& beam, const Candidate* top, std::vector<Move>& moves) const {

@@ -6,29 +6,14 @@
 #include <limits>
 #include <numeric>
 
-#include "core/philox.h"
 #include "core/vector_kernels.h"
 
 namespace nmt_trt {
 namespace {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
-constexpr float kUnit = 1099511627776.0F;  // 2^40
 
 size_t padded(int32_t vocab_size) { return (static_cast<size_t>(vocab_size) + kBlock - 1) / kBlock * kBlock; }
-
-/// The upper 64 bits of a product.
-uint64_t multiply_high(uint64_t a, uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
-  return static_cast<uint64_t>((static_cast<Wide>(a) * b) >> 64U);
-}
-
-uint64_t random_bits(uint64_t seed, const Draw& draw) {
-  const PhiloxBlock block =
-      philox(seed, {static_cast<uint32_t>(draw.sentence), static_cast<uint32_t>(draw.sentence >> 32U),
-                    static_cast<uint32_t>(draw.sample), static_cast<uint32_t>(draw.step)});
-  return uint64_t{block[0]} << 32U | block[1];
-}
 
 }  // namespace
 
@@ -49,7 +34,7 @@ int32_t Sampler::operator()(const float* logits, const ScoreEdits& edits, const 
   if (!weigh()) return kNone;
   if (topp_ < 1) keep_topp();
   const uint64_t total = std::accumulate(weights_.begin(), weights_.end(), uint64_t{0});
-  const uint64_t place = multiply_high(total, random_bits(seed_, draw));
+  const uint64_t place = drawn_place(seed_, draw, total);
   uint64_t sum = 0;
   size_t token = 0;
   while ((sum += weights_[token]) <= place) ++token;
@@ -63,6 +48,7 @@ void Sampler::take_scores(const float* logits, const ScoreEdits& edits) {
   } else {
     std::copy(logits, logits + vocab_size_, scores_.begin());
   }
+  for (const int32_t token : edits.never()) scores_[static_cast<size_t>(token)] = kMinusInfinity;
   for (const auto& edit : edits.edits()) scores_[static_cast<size_t>(edit.token)] = edit.score;
   if (excluded_ != kNone) scores_[static_cast<size_t>(excluded_)] = kMinusInfinity;
   std::for_each(scores_.begin(), end, [this](float& score) { score /= temperature_; });
@@ -85,7 +71,7 @@ bool Sampler::weigh() {
   if (best == kMinusInfinity) return false;
   exp_shifted(scores_.data(), scores_.size() / kBlock, best, scratch_.data());
   for (size_t token = 0; token < vocab_size_; ++token) {
-    weights_[token] = static_cast<uint64_t>(scratch_[token] * kUnit);
+    weights_[token] = static_cast<uint64_t>(scratch_[token] * kWeightUnit);
   }
   return true;
 }

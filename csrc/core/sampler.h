@@ -3,25 +3,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/draw.h"
 #include "core/options.h"
 #include "core/score_edits.h"
 
 namespace nmt_trt {
 
-/// Which draw: the same for the same options and logits, whatever else is drawn.
-struct Draw {
-  uint64_t sentence;
-  int32_t sample;
-  int32_t step;
-};
-
 /// Draws one token of a row of logits, as transformers' generate(do_sample=True) weights them: temperature,
 /// the sampling_topk best, and of these the best whose probabilities add up to sampling_topp.
 ///
-/// A token's weight is exp(score - best score) in fp32 times 2^40, as an integer, so that sums do not depend
-/// on their order; tokens lighter than 1 never come. The token is the first, by rising id, with which the sum
-/// of weights exceeds total * u, u being the first 64 bits of Philox under the key `seed` at the counter
-/// (sentence, sample, step).
+/// A token's weight is exp(score - best score) in fp32 times kWeightUnit, as an integer; tokens lighter than
+/// 1 never come. The token is the first, by rising id, with which the sum of weights exceeds drawn_place().
 class Sampler {
  public:
   static constexpr int32_t kNone = -1;

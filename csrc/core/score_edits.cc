@@ -1,6 +1,14 @@
 #include "core/score_edits.h"
 
+#include <algorithm>
+
 namespace nmt_trt {
+
+ScoreEdits::ScoreEdits(int32_t vocab_size, bool of_logits, const std::vector<int32_t>& never)
+    : place_(static_cast<size_t>(vocab_size), kNowhere), never_(never), of_logits_(of_logits) {
+  std::sort(never_.begin(), never_.end());
+  for (const int32_t token : never_) place_[static_cast<size_t>(token)] = kNever;
+}
 
 void ScoreEdits::begin(const float* logits, double normaliser) {
   clear();
@@ -15,9 +23,9 @@ float ScoreEdits::original(int32_t token) const {
 
 void ScoreEdits::set(int32_t token, float score) {
   int32_t& place = place_[static_cast<size_t>(token)];
-  if (place != kNowhere) {
+  if (place >= 0) {
     edits_[static_cast<size_t>(place)].score = score;
-  } else if (!forced_) {
+  } else if (place == kNowhere && !forced_) {
     place = static_cast<int32_t>(edits_.size());
     edits_.push_back({token, score});
   }
@@ -38,6 +46,7 @@ float ScoreEdits::log_prob(const Edit& edit) const {
 
 float ScoreEdits::log_prob(int32_t token) const {
   const int32_t place = place_[static_cast<size_t>(token)];
+  if (place == kNever) return kBanned;
   if (place != kNowhere) return log_prob(edits_[static_cast<size_t>(place)]);
   return static_cast<float>(static_cast<double>(logits_[token]) - normaliser_);
 }

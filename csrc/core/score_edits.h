@@ -17,9 +17,9 @@ class ScoreEdits {
     float score;
   };
 
-  /// With `of_logits` a score is the logit, otherwise the log-probability.
-  ScoreEdits(int32_t vocab_size, bool of_logits)
-      : place_(static_cast<size_t>(vocab_size), kNowhere), of_logits_(of_logits) {}
+  /// With `of_logits` a score is the logit, otherwise the log-probability. Tokens of `never` are banned in
+  /// every row, whatever else is done to them, unless they are forced.
+  ScoreEdits(int32_t vocab_size, bool of_logits, const std::vector<int32_t>& never = {});
 
   /// Begins a row without changes. logits: [vocab_size], read until the next begin(); normaliser: that of
   /// their softmax.
@@ -35,7 +35,10 @@ class ScoreEdits {
   bool has(int32_t token) const { return forced_ || place_[static_cast<size_t>(token)] != kNowhere; }
   /// Whether tokens without an edit are out.
   bool forced() const { return forced_; }
+  /// Without those that are banned in every row.
   const std::vector<Edit>& edits() const { return edits_; }
+  /// Tokens that are banned in every row, rising.
+  const std::vector<int32_t>& never() const { return never_; }
   /// What an edit adds to the sum of its hypothesis.
   float log_prob(const Edit& edit) const;
   /// What a token adds to it, edited or not.
@@ -43,10 +46,12 @@ class ScoreEdits {
 
  private:
   static constexpr int32_t kNowhere = -1;
+  static constexpr int32_t kNever = -2;
 
   void clear();
 
-  std::vector<int32_t> place_;  // [vocab_size], where in edits_, or kNowhere
+  std::vector<int32_t> place_;  // [vocab_size], where in edits_, or kNowhere or kNever
+  std::vector<int32_t> never_;
   std::vector<Edit> edits_;
   const float* logits_ = nullptr;
   double normaliser_ = 0;

@@ -54,6 +54,7 @@ struct ScoreState {
 struct StopRules {
   bool when_full;  // the pool
   bool by_limit;   // the beam's best sum is judged at the longest length allowed, not at the current one
+  int32_t places;  // of the pool
 };
 
 /// A place of FinishedPool: hypothesis `parent` after `steps` tokens, continued with `token`.
@@ -69,9 +70,23 @@ struct PoolPlace {
 /// What a search with policy hf has beside SearchState.
 struct PoolState {
   const StopRules* rules;  // [1], null with other policies
-  PoolPlace* places;       // [B, K] by falling score
+  PoolPlace* places;       // [B, K * kMaxPatience], of which StopRules::places, by falling score
   int32_t* counts;         // [B] places that are taken
   int32_t* parents;        // [B, T, K] slot that the hypothesis of slot k at a step was in at the step before
+};
+
+/// How policy sample draws (core/sampler.h), as values of one batch.
+struct SampleRules {
+  float temperature;
+  int32_t topk;  // 0: none
+  double topp;
+  uint64_t seed;
+};
+
+/// What a search with policy sample has beside SearchState.
+struct SampleState {
+  const SampleRules* rules;  // [1], null with other policies
+  const uint64_t* numbers;   // [B] SearchOptions::sentence_numbers
 };
 
 /// Device memory of one batch's beam search. B = sentences (fixed for the batch's life), R = rows of the
@@ -106,6 +121,10 @@ struct SearchState {
   void* scratch;  // top_log_probs_scratch_bytes(), 16-byte aligned, zeroed once when it was allocated
   ScoreState scores;
   PoolState pool;
+  SampleState samples;
+  /// Groups of a diverse beam search (core/diverse_policy.h) and [1] its penalty; 1 and null with one group.
+  int32_t groups;
+  const float* diversity_penalty;
   /// [B, T, K] log-probability of the token generated at (step, slot), as it went into the sum; NaN where no
   /// hypothesis got one. Null unless it is kept.
   float* token_scores;
@@ -145,12 +164,18 @@ void find_edits(const SearchState& state, const StepInputs& inputs, cudaStream_t
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
                    Candidate* candidates, cudaStream_t stream);
 
-/// The next beam of every unfinished sentence from its candidates, exactly as GnmtPolicy, NemoPolicy and
-/// HfPolicy choose it (the same fp32 operations in the same order), then the next step's inputs and, last,
-/// `progress`. Rows of finished sentences and padding rows keep their token. After *bad_logits, when all have
-/// finished, or when the step that made the logits had no room in the cache or has none in T, nothing changes
-/// any more, not even `steps` (progress still shows the same numbers, and bad_logits): a graph may be
-/// launched too often.
+/// In place of top_log_probs() with policy sample: one token of each row, drawn as Sampler draws it, C being
+/// 1. At the first step all hypotheses of a sentence draw from the logits of the first. Otherwise as
+/// top_log_probs().
+void draw_tokens(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
+                 Candidate* candidates, cudaStream_t stream);
+
+/// The next beam of every unfinished sentence from its candidates, exactly as GnmtPolicy, DiversePolicy,
+/// NemoPolicy, HfPolicy and SamplePolicy choose it (the same fp32 operations in the same order), then the
+/// next step's inputs and, last, `progress`. Rows of finished sentences and padding rows keep their token.
+/// After *bad_logits, when all have finished, or when the step that made the logits had no room in the cache
+/// or has none in T, nothing changes any more, not even `steps` (progress still shows the same numbers, and
+/// bad_logits): a graph may be launched too often.
 void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
                   cudaStream_t stream);
 

@@ -31,15 +31,6 @@ void check_range(const char* name, int32_t given, int32_t low, int32_t high) {
       std::to_string(given));
 }
 
-// Throws UsageError for options that are valid and that only BeamSearch has.
-void check_supported(const SearchOptions& options) {
-  validate(options);
-  const auto refuse = [](const char* option) {
-    throw UsageError(std::string(option) + " runs on the CPU so far");
-  };
-  if (options.policy == PolicyKind::kSample) refuse("policy sample");
-}
-
 }  // namespace
 
 Generator::Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape,
@@ -57,7 +48,7 @@ Generator::~Generator() { cudaStreamSynchronize(stream_.get()); }
 
 Generation Generator::generate(const SourceBatch& batch, const SearchOptions& options, bool deterministic) {
   const cuda::OnDevice scope(kDevice);
-  check_supported(options);
+  validate(options);
   if (batch.sentences == 0) return {};
   check_batch(batch, options, deterministic);
   try {
@@ -139,7 +130,7 @@ int32_t Generator::rows_for(int32_t sentences, int32_t beam_size, bool determini
 void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
                        bool deterministic) {
   const cuda::OnDevice scope(kDevice);
-  check_supported(options);
+  validate(options);
   check_range("batch", batch, 1, max_batch(options.beam_size));
   check_range("source", source, 1, shape_.max_source);
   check_range("steps", steps, 1, shape_.max_positions);

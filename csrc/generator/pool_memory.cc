@@ -55,7 +55,7 @@ PoolMemory::PoolMemory(int32_t sentences, int32_t beam_size, int32_t capacity, c
   const size_t beams = size(sentences) * size(beam_size);
   Layout layout;
   const size_t rules = layout.add<cuda::StopRules>(1);
-  const size_t places = layout.add<cuda::PoolPlace>(beams);
+  const size_t places = layout.add<cuda::PoolPlace>(beams * size(kMaxPatience));
   const size_t counts = layout.add<int32_t>(size(sentences));
   const size_t parents = layout.add<int32_t>(beams * size(capacity));
   memory_ = cuda::DeviceBuffer(layout.bytes());
@@ -69,7 +69,8 @@ PoolMemory::PoolMemory(int32_t sentences, int32_t beam_size, int32_t capacity, c
 // Greedy search ends with its first finished hypothesis.
 cuda::StopRules PoolMemory::stop_rules(const SearchOptions& options) {
   const EarlyStopping stop = options.beam_size == 1 ? EarlyStopping::kYes : options.early_stopping;
-  return {stop == EarlyStopping::kYes, stop == EarlyStopping::kNever && options.length_penalty > 0};
+  return {stop == EarlyStopping::kYes, stop == EarlyStopping::kNever && options.length_penalty > 0,
+          pool_places(options)};
 }
 
 void PoolMemory::upload(const SearchOptions& options, cudaStream_t stream) {
@@ -83,7 +84,8 @@ std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& optio
                                                       cudaStream_t stream) const {
   const size_t sentences = options.max_lengths.size();
   const auto counts = download(state_.counts, sentences, stream);
-  const auto places = download(state_.places, sentences * size(beam_size_), stream);
+  const size_t most_places = size(beam_size_) * size(kMaxPatience);
+  const auto places = download(state_.places, sentences * most_places, stream);
   const auto parents =
       download_steps(state_.parents, sentences, size(capacity_), size(steps), size(beam_size_), stream);
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
@@ -94,7 +96,7 @@ std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& optio
                          beam_size_};
     std::vector<Hypothesis>& found = all[sentence];
     for (int32_t i = 0; i < counts[sentence] && found.size() < size(options.num_hypotheses); ++i) {
-      const cuda::PoolPlace& place = places[sentence * size(beam_size_) + size(i)];
+      const cuda::PoolPlace& place = places[sentence * most_places + size(i)];
       if (!(place.sum > FinishedPool::kAway / 2)) continue;
       found.push_back({paths.words(place, options), place.score, place.sum, paths.token_scores(place)});
     }

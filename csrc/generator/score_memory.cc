@@ -33,7 +33,7 @@ int32_t longest_prefix(const SearchOptions& options) {
 bool changes_scores(const SearchOptions& options) {
   return options.min_length > 0 || options.repetition_penalty != 1.0F || options.no_repeat_ngram > 0 ||
          options.forced_bos != kNoToken || options.forced_eos != kNoToken || !options.bad_words.empty() ||
-         !options.suppress_tokens.empty() || longest_prefix(options) > 0;
+         !options.suppress_tokens.empty() || !options.allowed_tokens.empty() || longest_prefix(options) > 0;
 }
 
 ScoreMemory::ScoreMemory(const ModelShape& shape, int32_t sentences, int32_t beam_size, int32_t capacity,
@@ -78,7 +78,7 @@ void ScoreMemory::upload(const SearchOptions& options, cudaStream_t stream) {
     host_banned_[cuda::TokenMask::place(token)] |= cuda::TokenMask::bit(token);
   };
   std::fill(host_banned_.begin(), host_banned_.end(), 0U);
-  for (const int32_t token : options.suppress_tokens) ban(token);
+  for (const int32_t token : never_generated(options)) ban(token);
   for (const auto& word : options.bad_words) {
     if (word.size() == 1 && word[0] != options.eos) ban(word[0]);
   }

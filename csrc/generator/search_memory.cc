@@ -6,6 +6,7 @@
 
 #include "core/beam.h"
 #include "core/policy.h"
+#include "core/sentence.h"
 #include "cuda/check.h"
 #include "generator/download.h"
 #include "generator/layout.h"
@@ -22,6 +23,7 @@ std::unique_ptr<Policy> policy_of(const SearchKey& key) {
   SearchOptions options;
   options.policy = key.policy;
   options.beam_size = key.beam_size;
+  options.beam_groups = key.beam_groups;
   return make_policy(options);
 }
 
@@ -29,13 +31,14 @@ std::unique_ptr<Policy> policy_of(const SearchKey& key) {
 
 SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_t sentences, int32_t capacity,
                            cudaStream_t stream)
-    : limits_(size(sentences)), penalties_(size(capacity) + 4) {
+    : limits_(size(sentences)), penalties_(size(capacity) + 4), diversity_penalty_(1) {
   const int32_t candidates = policy_of(key)->candidates();
   const size_t beams = size(sentences) * size(key.beam_size);
   const size_t tokens = beams * size(capacity);
   Layout layout;
   const size_t max_lengths = layout.add<int32_t>(size(sentences));
   const size_t penalties = layout.add<float>(size(capacity) + 4);
+  const size_t diversity_penalty = layout.add<float>(1);
   const size_t sum = layout.add<float>(beams);
   const size_t penalty = layout.add<float>(beams);
   const size_t words = layout.add<int32_t>(beams);
@@ -54,6 +57,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
   if (key.scores) scores_.emplace(shape, sentences, key.beam_size, capacity, stream);
   if (key.policy == PolicyKind::kHf) pool_.emplace(sentences, key.beam_size, capacity, stream);
+  if (key.policy == PolicyKind::kSample) samples_.emplace(sentences);
 
   state_.policy = key.policy;
   state_.eos = shape.eos;
@@ -82,6 +86,9 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   if (key.token_scores) state_.token_scores = at<float>(memory_, token_scores);
   if (scores_) state_.scores = scores_->state();
   if (pool_) state_.pool = pool_->state();
+  if (samples_) state_.samples = samples_->state();
+  state_.groups = key.beam_groups;
+  if (key.beam_groups > 1) state_.diversity_penalty = at<float>(memory_, diversity_penalty);
 }
 
 void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
@@ -95,6 +102,10 @@ void SearchMemory::upload(const SearchOptions& options, cudaStream_t stream) {
   send_to_device(state_.penalties, penalties_, stream);
   if (scores_) scores_->upload(options, stream);
   if (pool_) pool_->upload(options, stream);
+  if (samples_) samples_->upload(options, stream);
+  if (state_.diversity_penalty == nullptr) return;
+  diversity_penalty_[0] = options.diversity_penalty;
+  send_to_device(state_.diversity_penalty, diversity_penalty_, stream);
 }
 
 std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& options, int32_t steps,
@@ -117,6 +128,7 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
   const auto ancestry = download_steps(state_.ancestry, beams, size(state_.capacity), size(steps), 1, stream);
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
 
+  const std::unique_ptr<Policy> policy = make_policy(options);
   std::vector<std::vector<Hypothesis>> all(sentences);
   if (pool_) all = pool_->best(options, steps, tokens, scores, stream);
   for (size_t sentence = 0; sentence < sentences; ++sentence) {
@@ -132,9 +144,11 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
       const auto first = values.begin() + static_cast<std::ptrdiff_t>(sentence * row);
       return std::vector(first, first + static_cast<std::ptrdiff_t>(row));
     };
-    const Beam beam(options.eos, options.pad, std::move(slots), of_sentence(tokens), of_sentence(scores),
-                    std::move(paths));
-    all[sentence] = beam.best(options.num_hypotheses);
+    Beam beam(options.eos, options.pad, std::move(slots), of_sentence(tokens), of_sentence(scores),
+              std::move(paths));
+    all[sentence] =
+        policy->results({sentence, std::move(beam), FinishedPool(0), options.max_lengths[sentence], true},
+                        options.num_hypotheses);
   }
   return all;
 }

@@ -13,6 +13,7 @@
 #include "cuda/search.h"
 #include "generator/model_shape.h"
 #include "generator/pool_memory.h"
+#include "generator/sample_memory.h"
 #include "generator/score_memory.h"
 
 namespace nmt_trt {
@@ -22,16 +23,20 @@ namespace nmt_trt {
 struct SearchKey {
   PolicyKind policy;
   int32_t beam_size;
+  int32_t beam_groups;
   /// changes_scores()
   bool scores;
   bool token_scores;
 
   static SearchKey of(const SearchOptions& options) {
-    return {options.policy, options.beam_size, changes_scores(options), options.token_scores};
+    return {options.policy, options.beam_size, options.beam_groups, changes_scores(options),
+            options.token_scores};
   }
-  bool operator<(const SearchKey& other) const {
-    return std::tie(policy, beam_size, scores, token_scores) <
-           std::tie(other.policy, other.beam_size, other.scores, other.token_scores);
+  bool operator<(const SearchKey& other) const { return fields() < other.fields(); }
+
+ private:
+  std::tuple<PolicyKind, int32_t, int32_t, bool, bool> fields() const {
+    return {policy, beam_size, beam_groups, scores, token_scores};
   }
 };
 
@@ -62,17 +67,20 @@ class SearchMemory {
                                                cudaStream_t stream);
 
   size_t bytes() const {
-    return memory_.bytes() + (scores_ ? scores_->bytes() : 0) + (pool_ ? pool_->bytes() : 0);
+    return memory_.bytes() + (scores_ ? scores_->bytes() : 0) + (pool_ ? pool_->bytes() : 0) +
+           (samples_ ? samples_->bytes() : 0);
   }
 
  private:
   cuda::DeviceBuffer memory_;
   std::optional<ScoreMemory> scores_;
   std::optional<PoolMemory> pool_;
+  std::optional<SampleMemory> samples_;
   cuda::Mapped<cuda::SearchProgress> progress_;
   cuda::SearchState state_{};
   cuda::Pinned<int32_t> limits_;   // [B]
   cuda::Pinned<float> penalties_;  // [capacity + 4]
+  cuda::Pinned<float> diversity_penalty_;
 };
 
 }  // namespace nmt_trt

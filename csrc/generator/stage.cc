@@ -152,7 +152,11 @@ void Stage::enqueue_decoder(cudaStream_t stream) {
 
 void Stage::enqueue_search(cudaStream_t stream) {
   if (search_.scores.rules != nullptr) cuda::find_edits(search_, inputs_, stream);
-  cuda::top_log_probs(search_, inputs_, engines_->logits(), logits_type_, candidates_, stream);
+  if (search_.policy == PolicyKind::kSample) {
+    cuda::draw_tokens(search_, inputs_, engines_->logits(), logits_type_, candidates_, stream);
+  } else {
+    cuda::top_log_probs(search_, inputs_, engines_->logits(), logits_type_, candidates_, stream);
+  }
   cuda::update_beams(search_, inputs_, candidates_, stream);
 }
 

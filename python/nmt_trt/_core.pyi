@@ -44,6 +44,7 @@ class BeamSearch(metaclass=_BoundType):
         forced_eos: int | None = None,
         bad_words: Sequence[Sequence[int]] = (),
         suppress_tokens: Sequence[int] = (),
+        allowed_tokens: Sequence[int] = (),
         token_scores: bool = False,
         target_prefix: Sequence[Sequence[int]] = (),
         sampling_temperature: float = 1.0,
@@ -51,6 +52,9 @@ class BeamSearch(metaclass=_BoundType):
         sampling_topp: float = 1.0,
         seed: int = 0,
         sentence_numbers: Sequence[int] = (),
+        patience: float = 1.0,
+        beam_groups: int = 1,
+        diversity_penalty: float = 0.0,
     ) -> None: ...
     def start(self, logits: NDArray[np.float32]) -> None: ...
     def advance(self, logits: NDArray[np.float32]) -> None: ...
@@ -128,8 +132,17 @@ class Generator(metaclass=_BoundType):
         forced_eos: int | None = None,
         bad_words: Sequence[Sequence[int]] = (),
         suppress_tokens: Sequence[int] = (),
+        allowed_tokens: Sequence[int] = (),
         token_scores: bool = False,
         target_prefix: Sequence[Sequence[int]] = (),
+        sampling_temperature: float = 1.0,
+        sampling_topk: int = 0,
+        sampling_topp: float = 1.0,
+        seed: int = 0,
+        sentence_numbers: Sequence[int] = (),
+        patience: float = 1.0,
+        beam_groups: int = 1,
+        diversity_penalty: float = 0.0,
     ) -> tuple[list[list[Hypothesis]], float, float]: ...
     def warmup(
         self,
@@ -147,7 +160,9 @@ class Generator(metaclass=_BoundType):
         forced_eos: int | None = None,
         bad_words: Sequence[Sequence[int]] = (),
         suppress_tokens: Sequence[int] = (),
+        allowed_tokens: Sequence[int] = (),
         token_scores: bool = False,
+        beam_groups: int = 1,
     ) -> None: ...
     def max_batch(self, beam_size: int) -> int: ...
     def source_bucket(self, length: int) -> int: ...

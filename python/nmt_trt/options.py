@@ -18,6 +18,8 @@ BatchType = Literal["sentences", "tokens"]
 MAX_BEAM_SIZE = 32
 MAX_LENGTH_PENALTY = 100
 MAX_LENGTH_FACTOR = 100
+MAX_PATIENCE = 8
+MAX_DIVERSITY_PENALTY = 1000
 MAX_TEMPERATURE = 100
 MAX_TOPK = 2**31 - 1
 MAX_SEED = 2**64 - 1
@@ -44,6 +46,9 @@ class GenerationKeywords(TypedDict, total=False):
     sampling_topp: float
     seed: int
     early_stopping: EarlyStopping | None
+    patience: float
+    beam_groups: int
+    diversity_penalty: float
     min_length: int | None
     repetition_penalty: float | None
     no_repeat_ngram: int | None
@@ -51,6 +56,7 @@ class GenerationKeywords(TypedDict, total=False):
     forced_eos: int | None
     bad_words: Sequence[Sequence[int]] | None
     suppress_tokens: Sequence[int] | None
+    allowed_tokens: Sequence[int] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +79,7 @@ class GenerationOptions(ScoreOptions):
             NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU. "hf":
             that of transformers' generate(), token for token (docs/policy-hf.md). "sample" is no search:
             `num_hypotheses` translations are drawn at random, each by itself, and returned in the order of their
-            draws (docs/generation.md), on the CPU.
+            draws (docs/generation.md).
         batch_size: what is searched together, at most, counted as `batch_type` says; 32 sentences on the CPU by
             default, and on the GPU as many as the engines take, which is also the most that they can.
         batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the
@@ -89,6 +95,12 @@ class GenerationOptions(ScoreOptions):
         early_stopping: of policy "hf": whether a sentence is done with its first `beam_size` finished hypotheses, or
             goes on while the beam's best score could still win, by its length so far (False) or by the longest one
             that is allowed ("never").
+        patience: of policy "hf" with a beam: those first finished hypotheses are `beam_size` times this, rounded
+            (Kasai et al. 2022, arXiv:2204.05424); above 0, at most 8.
+        beam_groups: of policy "gnmt": the beam is cut into so many groups of equal size, which choose one after the
+            other (diverse beam search, Vijayakumar et al. 2016, arXiv:1610.02424); a divisor of `beam_size`.
+        diversity_penalty: what a token's log-probability loses for each time that the groups before chose it at the
+            same step, 0 to 1000; with `beam_groups`.
     """
 
     beam_size: int | None = None
@@ -107,6 +119,9 @@ class GenerationOptions(ScoreOptions):
     sampling_topp: float = 1.0
     seed: int = 0
     early_stopping: EarlyStopping | None = None
+    patience: float = 1.0
+    beam_groups: int = 1
+    diversity_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +141,7 @@ class GenerationOptions(ScoreOptions):
         if self.deterministic and self.policy == "nemo":
             raise UsageError("deterministic=True contradicts policy='nemo', whose results depend on the batch")
         self._check_sampling()
+        self._check_beam()
         self._check_policy_has()
 
     def _check_sampling(self) -> None:
@@ -143,6 +159,23 @@ class GenerationOptions(ScoreOptions):
                 raise UsageError(f"{name} is of policy 'sample'; given policy {self.policy!r}")
         if self.policy == "sample" and self.beam_size not in (None, 1):
             raise UsageError(f"policy 'sample' has no beam: beam_size must be 1 or open; given {self.beam_size}")
+
+    def _check_beam(self) -> None:
+        check_range("patience", self.patience, 0, MAX_PATIENCE, whole=False)
+        check_range("beam_groups", self.beam_groups, 1, MAX_BEAM_SIZE)
+        check_range("diversity_penalty", self.diversity_penalty, 0, MAX_DIVERSITY_PENALTY, whole=False)
+        for name, default, policy in (("patience", 1, "hf"), ("beam_groups", 1, "gnmt")):
+            value = getattr(self, name)
+            if value is None:
+                raise UsageError(f"{name} must be a number; given None")
+            if value != default and self.policy != policy:
+                raise UsageError(f"{name} is of policy {policy!r}; given policy {self.policy!r}")
+        if self.patience == 0:
+            raise UsageError("patience must be above 0; given 0")
+        if self.diversity_penalty is None:
+            raise UsageError("diversity_penalty must be a number; given None")
+        if self.diversity_penalty > 0 and self.beam_groups == 1:
+            raise UsageError("diversity_penalty needs beam_groups of 2 or more")
 
     def _check_policy_has(self) -> None:
         if not (self.early_stopping is None or isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
@@ -177,6 +210,7 @@ class GenerationOptions(ScoreOptions):
         max_length = min(defaults["max_length"] if self.max_length is None else self.max_length, limit)
         if self.min_length is not None and self.min_length > max_length:
             raise UsageError(f"min_length must be at most max_length {max_length}; given {self.min_length}")
+        self._check_beam_size(beam_size)
         scores = self.filled_scores(defaults)
         resolved = ResolvedOptions(
             beam_size=beam_size,
@@ -195,10 +229,26 @@ class GenerationOptions(ScoreOptions):
             sampling_topp=self.sampling_topp,
             seed=self.seed,
             early_stopping=defaults["early_stopping"] if self.early_stopping is None else self.early_stopping,
+            patience=self.patience,
+            beam_groups=self.beam_groups,
+            diversity_penalty=self.diversity_penalty,
             **{**scores, "min_length": min(scores["min_length"], max_length)},
         )
         resolved.check_vocabulary(config.decoder.vocab_size)
         return resolved
+
+    def _check_beam_size(self, beam_size: int) -> None:
+        if beam_size % self.beam_groups != 0:
+            raise UsageError(f"beam_groups must be a divisor of beam_size {beam_size}; given {self.beam_groups}")
+        if self.patience == 1:
+            return
+        if beam_size == 1:
+            raise UsageError(f"patience needs a beam_size of 2 or more; given {beam_size}")
+        if math.floor(beam_size * self.patience + 0.5) < self.num_hypotheses:
+            raise UsageError(
+                f"beam_size * patience must be num_hypotheses {self.num_hypotheses} at least; "
+                f"given {beam_size} * {self.patience:g}"
+            )
 
     def _length_delta(self, default: int) -> int:
         if self.max_length_delta is not None:
@@ -241,6 +291,28 @@ class ResolvedOptions(ScoreOptions):
     sampling_topk: int = 0
     sampling_topp: float = 1.0
     seed: int = 0
+    patience: float = 1.0
+    beam_groups: int = 1
+    diversity_penalty: float = 0.0
+
+    def search_keywords(self) -> dict[str, Any]:
+        """What the core's searches are told of these options, by name; not what differs from sentence to sentence."""
+        return {
+            "policy": self.policy,
+            "beam_size": self.beam_size,
+            "num_hypotheses": self.num_hypotheses,
+            "length_penalty": self.length_penalty,
+            "token_scores": self.token_scores,
+            "sampling_temperature": self.sampling_temperature,
+            "sampling_topk": self.sampling_topk,
+            "sampling_topp": self.sampling_topp,
+            "seed": self.seed,
+            "early_stopping": self.early_stopping,
+            "patience": self.patience,
+            "beam_groups": self.beam_groups,
+            "diversity_penalty": self.diversity_penalty,
+            **self.score_keywords(),
+        }
 
     def length_limit(self, source_length: int) -> int:
         """Most tokens, EOS included, to generate for a source of `source_length` ids."""

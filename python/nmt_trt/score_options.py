@@ -19,6 +19,7 @@ LEFT_ALONE: Mapping[str, Any] = {
     "forced_eos": NO_TOKEN,
     "bad_words": (),
     "suppress_tokens": (),
+    "allowed_tokens": (),
 }
 """The value of each option with which it does nothing."""
 
@@ -42,6 +43,7 @@ class ScoreOptions:
         forced_eos: the last token of a translation that comes to its length limit; -1 for none.
         bad_words: sequences of tokens that no translation holds; EOS by itself is ignored.
         suppress_tokens: tokens that no translation holds.
+        allowed_tokens: the only tokens, besides EOS, that a translation holds: a vocabulary shortlist; empty for all.
     """
 
     min_length: int | None = None
@@ -51,6 +53,7 @@ class ScoreOptions:
     forced_eos: int | None = None
     bad_words: Sequence[Sequence[int]] | None = None
     suppress_tokens: Sequence[int] | None = None
+    allowed_tokens: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         check_range("min_length", self.min_length, 0, None)
@@ -62,8 +65,9 @@ class ScoreOptions:
         check_range("forced_eos", self.forced_eos, NO_TOKEN, None)
         if self.bad_words is not None:
             object.__setattr__(self, "bad_words", _as_words(self.bad_words))
-        if self.suppress_tokens is not None:
-            object.__setattr__(self, "suppress_tokens", as_tokens("suppress_tokens", self.suppress_tokens))
+        for name in ("suppress_tokens", "allowed_tokens"):
+            if (tokens := getattr(self, name)) is not None:
+                object.__setattr__(self, name, as_tokens(name, tokens))
         for name in ("forced_bos", "forced_eos"):
             if getattr(self, name) in (self.suppress_tokens or ()):
                 raise UsageError(f"{name} {getattr(self, name)} is among the suppress_tokens")
@@ -92,7 +96,8 @@ class ScoreOptions:
                 yield name, token
         for index, word in enumerate(self.bad_words or ()):
             yield from ((f"bad_words[{index}]", token) for token in word)
-        yield from (("suppress_tokens", token) for token in self.suppress_tokens or ())
+        for name in ("suppress_tokens", "allowed_tokens"):
+            yield from ((name, token) for token in getattr(self, name) or ())
 
 
 def _as_words(given: Any) -> tuple[tuple[int, ...], ...]:

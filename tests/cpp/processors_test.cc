@@ -8,7 +8,6 @@
 #include "core/processors/min_length.h"
 #include "core/processors/no_repeat_ngram.h"
 #include "core/processors/repetition_penalty.h"
-#include "core/processors/suppress_tokens.h"
 #include "core/score_edits.h"
 #include "core/top_log_probs.h"
 #include "support.h"
@@ -55,8 +54,6 @@ TEST(Processors, BadWordsWaitForTheirBeginning) {
   EXPECT_EQ(banned_by(words, {4, 3}), (Ids{0, 1, 2}));
 }
 
-TEST(Processors, SuppressTokensAlways) { EXPECT_EQ(banned_by(SuppressTokens({4, 1}), {0}), (Ids{1, 4})); }
-
 TEST(Processors, RepetitionPenaltyComesOnceAToken) {
   const Ids history = {0, 1, 4, 1};
   ScoreEdits scores(6, true);
@@ -88,9 +85,6 @@ TEST(Processors, ForcedTokensLeaveNothingElse) {
     ASSERT_EQ(scores.edits().size(), 1U);
     EXPECT_EQ(scores.edits()[0].token, 3);
     EXPECT_EQ(scores.log_prob(scores.edits()[0]), 0.0F);
-    SuppressTokens({3, 4}).apply({history.data(), 2, 2}, scores);
-    ASSERT_EQ(scores.edits().size(), 1U);
-    EXPECT_EQ(scores.edits()[0].score, kBanned);
   }
 }
 
@@ -108,6 +102,26 @@ TEST(ScoreEdits, EveryRowBeginsWithoutThem) {
   EXPECT_FALSE(scores.has(2));
   EXPECT_FALSE(scores.has(1));
   EXPECT_TRUE(scores.edits().empty());
+}
+
+TEST(ScoreEdits, BansSomeTokensInEveryRow) {
+  TopLogProbs top(6, 3, 5);
+  const double normaliser = top.normaliser(kLogits.data());
+  ScoreEdits scores(6, false, {2, 0, 2});
+  std::vector<Candidate> best(3);
+  for (int row = 0; row < 2; ++row) {
+    scores.begin(kLogits.data(), normaliser);
+    scores.set(2, 9.0F);
+    scores.ban(0);
+    scores.set(4, -0.1F);
+    EXPECT_TRUE(scores.has(2));
+    EXPECT_FALSE(scores.has(1));
+    EXPECT_EQ(scores.log_prob(2), kBanned);
+    top(kLogits.data(), normaliser, scores, best.data());
+    EXPECT_EQ(best[0].token, 4);
+    EXPECT_EQ(best[1].token, 3);
+    EXPECT_EQ(best[2].token, 1);
+  }
 }
 
 TEST(TopLogProbs, TakesEditsForTheScoresOfTheirTokens) {

@@ -7,7 +7,6 @@
 #include "core/processors/min_length.h"
 #include "core/processors/no_repeat_ngram.h"
 #include "core/processors/repetition_penalty.h"
-#include "core/processors/suppress_tokens.h"
 
 namespace nmt_trt {
 namespace {
@@ -26,9 +25,6 @@ Processors make_processors(const SearchOptions& options) {
   if (options.min_length > 0) made.push_back(std::make_unique<MinLength>(options.min_length, options.eos));
   if (options.forced_bos != kNoToken) made.push_back(std::make_unique<ForcedBos>(options.forced_bos));
   if (options.forced_eos != kNoToken) made.push_back(std::make_unique<ForcedEos>(options.forced_eos));
-  if (!options.suppress_tokens.empty()) {
-    made.push_back(std::make_unique<SuppressTokens>(options.suppress_tokens));
-  }
   return made;
 }
 
@@ -39,10 +35,12 @@ bool History::ends_with(const int32_t* sequence, size_t length) const {
 }
 
 ProcessorChain::ProcessorChain(const SearchOptions& options, bool of_logits)
-    : processors_(make_processors(options)),
-      edits_(processors_.empty() && options.policy != PolicyKind::kSample ? 0 : options.vocab_size,
-             of_logits),
-      tokens_{options.bos} {}
+    : processors_(make_processors(options)), edits_(0, of_logits), tokens_{options.bos} {
+  const std::vector<int32_t> never = never_generated(options);
+  idle_ = processors_.empty() && never.empty();
+  if (!idle_ || options.policy == PolicyKind::kSample)
+    edits_ = ScoreEdits(options.vocab_size, of_logits, never);
+}
 
 const ScoreEdits& ProcessorChain::operator()(const float* logits, double normaliser, const Beam& beam,
                                              int32_t k, int32_t max_length) {

@@ -16,7 +16,8 @@ class ProcessorChain {
   /// `of_logits` as for ScoreEdits.
   ProcessorChain(const SearchOptions& options, bool of_logits);
 
-  bool empty() const { return processors_.empty(); }
+  /// Whether they change nothing.
+  bool empty() const { return idle_; }
   /// What they change for the next token of hypothesis k; valid until the next call. logits: [vocab_size] and
   /// the normaliser of their softmax.
   const ScoreEdits& operator()(const float* logits, double normaliser, const Beam& beam, int32_t k,
@@ -25,6 +26,7 @@ class ProcessorChain {
  private:
   std::vector<std::unique_ptr<LogitsProcessor>> processors_;
   ScoreEdits edits_;
+  bool idle_;
   std::vector<int32_t> tokens_;  // the start token, then scratch
 };
 

@@ -23,19 +23,26 @@ struct Proposals {
   uint32_t keys[kMost];         // [parents, C] rank_key() of each
 
   /// By one warp. top: [parents, C], or [C] for all of them at the first step; old: of the lane's hypothesis.
-  /// Returns their number.
+  /// change(candidate, its number) is what the candidate becomes. Returns the number of proposals.
+  template <typename Change>
   __device__ int32_t fill(const BeamRules& rules, const Candidate* top, bool first_step, const BeamSlot& old,
-                          int32_t beam_size, int32_t count) {
+                          int32_t beam_size, int32_t count, Change change) {
     const int lane = static_cast<int>(threadIdx.x);
     parents[lane] = first_step ? BeamRules::root(lane) : old;
     __syncwarp();
     const int32_t all = (first_step ? rules.roots(beam_size) : beam_size) * count;
     for (int32_t i = lane; i < all; i += kWarpSize) {
-      candidates[i] = top[kHf && first_step ? i % count : i];
+      candidates[i] = change(top[kHf && first_step ? i % count : i], i);
       keys[i] = BeamRules::rank_key(rules.propose(parents[i / count], candidates[i], i % count));
     }
     __syncwarp();
     return all;
+  }
+
+  __device__ int32_t fill(const BeamRules& rules, const Candidate* top, bool first_step, const BeamSlot& old,
+                          int32_t beam_size, int32_t count) {
+    const auto as_it_is = [](const Candidate& candidate, int32_t) { return candidate; };
+    return fill(rules, top, first_step, old, beam_size, count, as_it_is);
   }
 
   __device__ Proposal at(const BeamRules& rules, int32_t i, int32_t count) const {

@@ -3,11 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
-#ifdef __CUDACC__
-#define NMT_TRT_HOST_DEVICE __host__ __device__
-#else
-#define NMT_TRT_HOST_DEVICE
-#endif
+#include "core/host_device.h"
 
 namespace nmt_trt::cuda {
 

@@ -4,6 +4,8 @@
 #include "cuda/check.h"
 #include "cuda/kernels/beam_rules.h"
 #include "cuda/kernels/choose_beam.cuh"
+#include "cuda/kernels/choose_diverse.cuh"
+#include "cuda/kernels/choose_drawn.cuh"
 #include "cuda/kernels/choose_hf.cuh"
 #include "cuda/kernels/warp.h"
 #include "cuda/search.h"
@@ -16,12 +18,15 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kAncestryBytes = 8192;
 
-struct NoMoves {};
+enum class Choice { kBest, kDiverse, kHf, kDrawn };
 
-template <bool kHf>
+struct Nothing {};
+
+template <Choice kChoice>
 struct Shared {
-  Proposals<kHf> proposals;
-  std::conditional_t<kHf, HfMoves, NoMoves> moves;
+  std::conditional_t<kChoice == Choice::kDrawn, Nothing, Proposals<kChoice == Choice::kHf>> proposals;
+  std::conditional_t<kChoice == Choice::kHf, HfMoves, Nothing> moves;
+  std::conditional_t<kChoice == Choice::kDiverse, GroupTokens, Nothing> groups;
   int32_t parent[kMaxBeamSize];      // of each new hypothesis
   uint8_t ancestry[kAncestryBytes];  // [K, columns] of the old beam, a part of its steps at a time
   uint32_t arrived;
@@ -31,23 +36,38 @@ __device__ BeamRules rules_of(const SearchState& state) {
   return {state.policy, state.eos, state.pad, state.other_length, state.penalties};
 }
 
+template <Choice kChoice>
+__device__ Chosen choose_one(const SearchState& state, const Candidate* top, bool first_step,
+                             const BeamSlot& old, Shared<kChoice>& shared) {
+  const BeamRules rules = rules_of(state);
+  if constexpr (kChoice == Choice::kDrawn) {
+    return choose_drawn(rules, top, first_step, old, state.beam_size);
+  } else if constexpr (kChoice == Choice::kDiverse) {
+    return choose_diverse(rules, state.groups, *state.diversity_penalty, top, first_step, old,
+                          state.beam_size, shared.proposals, shared.groups);
+  } else {
+    return choose(rules, top, first_step, old, state.beam_size, shared.proposals);
+  }
+}
+
 // By the first warp: chooses the sentence's new beam; `finished`, for lane 0: whether it is the last one.
+template <Choice kChoice>
 __device__ Chosen choose_next(const SearchState& state, const Candidate* top, int32_t sentence, int32_t steps,
-                              const BeamSlot& old, bool& finished, Shared<false>& shared) {
+                              const BeamSlot& old, bool& finished, Shared<kChoice>& shared) {
   const bool has_slot = static_cast<int32_t>(threadIdx.x) < state.beam_size;
   const int32_t max_length = state.max_lengths[sentence];
-  const Chosen chosen = choose(rules_of(state), top, steps == 0, old, state.beam_size, shared.proposals);
+  const Chosen chosen = choose_one(state, top, steps == 0, old, shared);
   const bool all_ended = __all_sync(kAllLanes, !has_slot || chosen.slot.ended) != 0;
   finished = all_ended || steps + 1 >= max_length;
   return chosen;
 }
 
 __device__ Chosen choose_next(const SearchState& state, const Candidate* top, int32_t sentence, int32_t steps,
-                              const BeamSlot& old, bool& finished, Shared<true>& shared) {
+                              const BeamSlot& old, bool& finished, Shared<Choice::kHf>& shared) {
   const int lane = static_cast<int>(threadIdx.x);
   const int32_t beam_size = state.beam_size;
   const PoolRules pool_rules = {*state.pool.rules, state.eos, state.max_lengths[sentence], state.penalties};
-  Pool pool = {state.pool.places + int64_t{sentence} * beam_size, beam_size,
+  Pool pool = {state.pool.places + int64_t{sentence} * beam_size * kMaxPatience, pool_rules.stop.places,
                steps == 0 ? 0 : state.pool.counts[sentence]};
   const Chosen chosen = choose_hf(rules_of(state), pool_rules, top, steps, old, beam_size, state.candidates,
                                   pool, shared.proposals, shared.moves);
@@ -62,9 +82,9 @@ __device__ Chosen choose_next(const SearchState& state, const Candidate* top, in
 }
 
 // By the first warp: chooses and writes the sentence's new beam.
-template <bool kHf>
+template <Choice kChoice>
 __device__ void extend(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
-                       int32_t row, int32_t sentence, int32_t steps, Shared<kHf>& shared) {
+                       int32_t row, int32_t sentence, int32_t steps, Shared<kChoice>& shared) {
   const int lane = static_cast<int>(threadIdx.x);
   const int32_t beam_size = state.beam_size;
   const bool has_slot = lane < beam_size;
@@ -111,9 +131,9 @@ struct AncestryPart {
 };
 
 // The next step of one sentence: its beam, and for each hypothesis its parent's ancestry.
-template <bool kHf>
+template <Choice kChoice>
 __device__ void advance(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
-                        int32_t row, int32_t sentence, int32_t steps, Shared<kHf>& shared) {
+                        int32_t row, int32_t sentence, int32_t steps, Shared<kChoice>& shared) {
   const auto thread = static_cast<int>(threadIdx.x);
   const int32_t beam_size = state.beam_size;
   int32_t* ancestry = state.ancestry + static_cast<int64_t>(sentence) * beam_size * state.capacity;
@@ -189,10 +209,10 @@ __device__ void finish_step(const SearchState& state, const StepInputs& inputs, 
   progress->steps = next;
 }
 
-template <bool kHf>
+template <Choice kChoice>
 __global__ void __launch_bounds__(kThreads)
     update_beams_kernel(SearchState state, StepInputs inputs, const Candidate* candidates) {
-  __shared__ Shared<kHf> shared;
+  __shared__ Shared<kChoice> shared;
   const auto row = static_cast<int32_t>(blockIdx.x);
   const int32_t sentence = inputs.sentence[row];
   const int32_t steps = *state.steps;
@@ -211,13 +231,19 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) *state.arrived = 0;
 }
 
+auto kernel_of(const SearchState& state) {
+  if (state.policy == PolicyKind::kHf) return update_beams_kernel<Choice::kHf>;
+  if (state.policy == PolicyKind::kSample) return update_beams_kernel<Choice::kDrawn>;
+  if (state.groups > 1) return update_beams_kernel<Choice::kDiverse>;
+  return update_beams_kernel<Choice::kBest>;
+}
+
 }  // namespace
 
 void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,
                   cudaStream_t stream) {
   if (inputs.rows == 0) return;
-  const auto kernel =
-      state.policy == PolicyKind::kHf ? update_beams_kernel<true> : update_beams_kernel<false>;
+  const auto kernel = kernel_of(state);
   kernel<<<static_cast<unsigned int>(inputs.rows), kThreads, 0, stream>>>(state, inputs, candidates);
   NMT_TRT_CUDA_LAUNCHED(update_beams_kernel);
 }

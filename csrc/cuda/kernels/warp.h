@@ -23,7 +23,8 @@ __device__ inline uint32_t warp_max(uint32_t value) {
 __device__ inline uint32_t warp_min(uint32_t value) { return ~warp_max(~value); }
 
 /// The order of additions is fixed, and the same for every lane.
-__device__ inline float warp_sum(float value) {
+template <typename T>
+__device__ T warp_sum(T value) {
   for (int offset = kWarpSize / 2; offset > 0; offset /= 2)
     value += __shfl_xor_sync(kAllLanes, value, offset);
   return value;

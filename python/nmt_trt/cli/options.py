@@ -117,7 +117,7 @@ class BeamFlags:
         Policy,
         typer.Option(
             help="gnmt: a sentence's result never depends on its batch. nemo, hf: the search of NeMo, of Hugging "
-            "Face transformers, token for token. sample: drawn at random, on the CPU only.",
+            "Face transformers, token for token. sample: drawn at random.",
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.policy
@@ -169,6 +169,24 @@ class BeamFlags:
             rich_help_panel=_SEARCH,
         ),
     ] = None
+    patience: Annotated[
+        float,
+        typer.Option(
+            help="Of policy hf: end a sentence with so many times --beam-size finished hypotheses.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.patience
+    beam_groups: Annotated[
+        int,
+        typer.Option(
+            help="Of policy gnmt: cut the beam into so many groups, which keep away from each other's words.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.beam_groups
+    diversity_penalty: Annotated[
+        float,
+        typer.Option(help="With --beam-groups: how far they keep away.", rich_help_panel=_SEARCH),
+    ] = GenerationOptions.diversity_penalty
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,6 +66,15 @@ class ScoreFlags:
             rich_help_panel=_PANEL,
         ),
     ] = None
+    allowed_tokens: Annotated[
+        str | None,
+        typer.Option(
+            metavar="IDS",
+            help='The only token ids, besides the end token, that may come, separated by spaces; "": all.',
+            show_default=_DEFAULT,
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
 
     def token_lists(self) -> dict[str, Any]:
         """The options that are lists of token ids, as GenerationOptions takes them.
@@ -73,10 +82,11 @@ class ScoreFlags:
         Raises:
             UsageError: something in a list is no whole number.
         """
-        words, tokens = self.bad_words, self.suppress_tokens
+        words, banned, allowed = self.bad_words, self.suppress_tokens, self.allowed_tokens
         return {
             "bad_words": None if words is None else _words("--bad-words", words),
-            "suppress_tokens": None if tokens is None else _ids("--suppress-tokens", tokens),
+            "suppress_tokens": None if banned is None else _ids("--suppress-tokens", banned),
+            "allowed_tokens": None if allowed is None else _ids("--allowed-tokens", allowed),
         }
 
 

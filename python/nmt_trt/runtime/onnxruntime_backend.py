@@ -102,24 +102,14 @@ class OnnxRuntimeBackend:
         limits = np.array([options.length_limit(length) for length in padded_lengths], dtype=np.int32)
         beam = options.beam_size
         search = _core.BeamSearch(
-            policy=options.policy,
-            beam_size=beam,
-            num_hypotheses=options.num_hypotheses,
-            length_penalty=options.length_penalty,
             eos=tokens.eos,
             pad=tokens.pad,
             bos=tokens.start,
             vocab_size=stack.vocab_size,
             max_lengths=limits,
-            token_scores=options.token_scores,
             target_prefix=[prefix.tolist() for prefix in prefixes],
-            sampling_temperature=options.sampling_temperature,
-            sampling_topk=options.sampling_topk,
-            sampling_topp=options.sampling_topp,
-            seed=options.seed,
             sentence_numbers=numbers,
-            early_stopping=options.early_stopping,
-            **options.score_keywords(),
+            **options.search_keywords(),
         )
         prefix_slots = beam if search.leaks else 1
         most_slots = prefix_slots + beam * (int(limits.max()) - 1)

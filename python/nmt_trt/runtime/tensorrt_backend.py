@@ -98,10 +98,9 @@ class TensorRTBackend:
 
         Raises:
             SourceError: a source of more tokens than the engines take, or than a batch may hold.
-            UsageError: a beam size that they do not take, or an option that only the CPU has.
+            UsageError: a beam size that they do not take.
             BackendError: see `search`.
         """
-        _check_options(options)
         self._check_lengths(lengths)
         if not lengths:
             return []
@@ -129,16 +128,11 @@ class TensorRTBackend:
         found, encoder_seconds, generator_seconds = self._generator.generate(
             ids,
             lengths,
-            policy=options.policy,
-            beam_size=options.beam_size,
-            num_hypotheses=options.num_hypotheses,
-            length_penalty=options.length_penalty,
             max_lengths=_length_limits(lengths, options),
             deterministic=options.deterministic,
-            early_stopping=options.early_stopping,
-            token_scores=options.token_scores,
             target_prefix=[prefix.tolist() for prefix in target_prefix or ()],
-            **options.score_keywords(),
+            sentence_numbers=sentence_numbers or (),
+            **options.search_keywords(),
         )
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
@@ -149,10 +143,9 @@ class TensorRTBackend:
         """Plans, kernels and CUDA graphs for batches of these sizes.
 
         Raises:
-            UsageError: the engines take no such batch, or an option that only the CPU has.
+            UsageError: the engines take no such batch.
             BackendError: see `search`.
         """
-        _check_options(options)
         for name, given, most in (
             ("source_length", source_length, self.shapes.source.max),
             ("sentences", sentences, self._largest_batch(options)),
@@ -167,6 +160,7 @@ class TensorRTBackend:
             policy=options.policy,
             deterministic=options.deterministic,
             token_scores=options.token_scores,
+            beam_groups=options.beam_groups,
             **options.score_keywords(),
         )
         self._keep_kernels()
@@ -197,11 +191,6 @@ class TensorRTBackend:
         if self._runtime_cache is not None and memory != self._memory_of_kept:
             self._runtime_cache.save(self._library)
             self._memory_of_kept = memory
-
-
-def _check_options(options: ResolvedOptions) -> None:
-    if options.policy == "sample":
-        raise UsageError("policy 'sample' runs on the CPU so far: backend='onnxruntime'")
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

@@ -65,6 +65,7 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
       sum_(words_.size()),
       penalty_(words_.size()),
       token_scores_(options.token_scores ? tokens_.size() : 0),
+      diversity_penalty_(std::vector<float>{options.diversity_penalty}),
       ended_(words_.size()),
       finished_(options.max_lengths.size()),
       own_finished_(options.max_lengths.size()),
@@ -99,7 +100,15 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
             scratch_.data(),
             {},
             {},
+            {},
+            options.beam_groups,
+            diversity_penalty_.data(),
             token_scores_.data()};
+  if (options.policy == PolicyKind::kSample) {
+    samples_.emplace(state_.sentences);
+    samples_->upload(options, nullptr);
+    state_.samples = samples_->state();
+  }
   if (options.policy == PolicyKind::kHf) {
     pool_.emplace(state_.sentences, options.beam_size, capacity, nullptr);
     pool_->upload(options, nullptr);
@@ -120,7 +129,8 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
 void GpuSearch::step(const GpuStage& stage, const std::vector<std::byte>& logits, DataType type) {
   const DeviceArray<std::byte> device_logits(logits);
   if (scores_) cuda::find_edits(state_, stage.inputs, nullptr);
-  cuda::top_log_probs(state_, stage.inputs, device_logits.data(), type, stage.candidates.data(), nullptr);
+  const auto expand = options_.policy == PolicyKind::kSample ? cuda::draw_tokens : cuda::top_log_probs;
+  expand(state_, stage.inputs, device_logits.data(), type, stage.candidates.data(), nullptr);
   cuda::update_beams(state_, stage.inputs, stage.candidates.data(), nullptr);
   NMT_TRT_CUDA(cudaDeviceSynchronize());
 }

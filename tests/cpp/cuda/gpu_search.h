@@ -11,6 +11,7 @@
 #include "cuda/mapped.h"
 #include "cuda/search.h"
 #include "generator/pool_memory.h"
+#include "generator/sample_memory.h"
 #include "generator/score_memory.h"
 
 namespace nmt_trt::testing {
@@ -66,13 +67,14 @@ class GpuSearch {
  private:
   SearchOptions options_;
   DeviceArray<int32_t> max_lengths_, words_, tokens_, ancestry_, steps_, bad_logits_;
-  DeviceArray<float> penalties_, sum_, penalty_, token_scores_;
+  DeviceArray<float> penalties_, sum_, penalty_, token_scores_, diversity_penalty_;
   DeviceArray<uint8_t> ended_, finished_, own_finished_;
   DeviceArray<uint32_t> arrived_;
   DeviceArray<std::byte> scratch_;
   cuda::Mapped<cuda::SearchProgress> progress_;
   std::optional<ScoreMemory> scores_;
   std::optional<PoolMemory> pool_;
+  std::optional<SampleMemory> samples_;
   cuda::SearchState state_{};
 };
 

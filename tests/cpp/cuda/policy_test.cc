@@ -8,6 +8,7 @@
 
 #include "core/policy.h"
 #include "core/processors/processor_chain.h"
+#include "core/sampler.h"
 #include "core/sentence.h"
 #include "cuda/gpu_search.h"
 #include "cuda/random_logits.h"
@@ -21,6 +22,13 @@ using namespace testing;
 
 size_t size(int64_t count) { return static_cast<size_t>(count); }
 
+/// Tokens that were drawn, and how many of them Sampler draws otherwise: where its place lies so close to the
+/// border of two tokens that the last bits of exp() decide.
+struct Draws {
+  int64_t all = 0;
+  int64_t other = 0;
+};
+
 /// The CPU's policies, fed with the device's own candidates: everything must then be the same to the last
 /// bit.
 class Mirror {
@@ -29,7 +37,8 @@ class Mirror {
       : options_(options),
         policy_(make_policy(options)),
         processors_(options, policy_->processes_logits()),
-        no_edits_(options.vocab_size, false),
+        no_edits_(options.vocab_size, policy_->processes_logits()),
+        sampler_(options, policy_->excluded_token()),
         top_(options.vocab_size, policy_->candidates() + 1, policy_->excluded_token()) {
     for (const int32_t limit : options.max_lengths) {
       sentences_.push_back({sentences_.size(),
@@ -47,8 +56,10 @@ class Mirror {
       const size_t k = row % beam_size;
       if (sentence < 0 || !looks_at(size(sentence), k)) continue;
       SCOPED_TRACE("sentence " + std::to_string(sentence) + ", hypothesis " + std::to_string(k));
+      const size_t source = steps_ == 0 ? 0 : k;
       check_row(&candidates[row * size(policy_->candidates())],
-                &logits[(size(sentence) * beam_size + k) * size(options_.vocab_size)], size(sentence), k);
+                &logits[(size(sentence) * beam_size + source) * size(options_.vocab_size)], size(sentence),
+                k);
       if (::testing::Test::HasFatalFailure()) return;
     }
   }
@@ -75,6 +86,8 @@ class Mirror {
     ++steps_;
     update_finished();
   }
+
+  const Draws& draws() const { return draws_; }
 
   bool done() const {
     return std::all_of(sentences_.begin(), sentences_.end(), [](const Sentence& s) { return s.finished; });
@@ -122,7 +135,8 @@ class Mirror {
  private:
   bool looks_at(size_t sentence, size_t k) const {
     if (sentences_[sentence].finished) return false;
-    return steps_ == 0 ? k == 0 : policy_->continues(sentences_[sentence].beam.slot(static_cast<int32_t>(k)));
+    if (steps_ == 0) return k == 0 || policy_->samples();
+    return policy_->continues(sentences_[sentence].beam.slot(static_cast<int32_t>(k)));
   }
 
   void compare_token_scores(const SearchSnapshot& given, size_t sentence, int32_t k, int32_t capacity) const {
@@ -149,6 +163,7 @@ class Mirror {
                                   ? no_edits_
                                   : processors_(logits, normaliser, sentences_[sentence].beam,
                                                 static_cast<int32_t>(k), options_.max_lengths[sentence]);
+    if (policy_->samples()) return check_drawn(*given, logits, edits, sentence, k);
     std::vector<Candidate> expected(size(policy_->candidates()) + 1);
     top_(logits, normaliser, edits, expected.data());
     for (size_t begin = 0, end; begin + 1 < expected.size(); begin = end) {
@@ -163,6 +178,21 @@ class Mirror {
         }
       }
     }
+  }
+
+  void check_drawn(const Candidate& given, const float* logits, const ScoreEdits& edits, size_t sentence,
+                   size_t k) {
+    const auto& numbers = options_.sentence_numbers;
+    const uint64_t number = numbers.empty() ? sentence : numbers[sentence];
+    const int32_t token = sampler_(logits, edits, {number, static_cast<int32_t>(k), steps_});
+    ++draws_.all;
+    if (token == Sampler::kNone) {
+      ASSERT_EQ(given.log_prob, ScoreEdits::kBanned);
+      return;
+    }
+    draws_.other += given.token != token ? 1 : 0;
+    ASSERT_GT(edits.log_prob(given.token), ScoreEdits::kBanned);
+    ASSERT_TRUE(near(given, {edits.log_prob(given.token), given.token})) << given.log_prob;
   }
 
   int32_t prefix_token(size_t sentence) const {
@@ -224,6 +254,8 @@ class Mirror {
   std::unique_ptr<Policy> policy_;
   ProcessorChain processors_;
   ScoreEdits no_edits_;
+  Sampler sampler_;
+  Draws draws_;
   TopLogProbs top_;
   std::vector<Sentence> sentences_;
   std::vector<Move> moves_;
@@ -232,7 +264,7 @@ class Mirror {
 
 class DevicePolicy : public CudaTest {};
 
-void run(Random& random, const RandomSearch& plan) {
+Draws run(Random& random, const RandomSearch& plan) {
   constexpr DataType kTypes[] = {DataType::kFloat32, DataType::kFloat16, DataType::kBFloat16};
   const DataType type = kTypes[random.integer(0, 2)];
   const int32_t slots = plan.options.beam_size * plan.capacity;
@@ -252,20 +284,25 @@ void run(Random& random, const RandomSearch& plan) {
     const SearchSnapshot after = gpu.snapshot();
     cpu.compare(after, stage, plan.sentence_of_row, plan.capacity);
     if (plan.options.policy == PolicyKind::kHf) cpu.compare_pools(gpu.pooled(after));
-    if (::testing::Test::HasFatalFailure()) return;
+    if (::testing::Test::HasFatalFailure()) break;
   }
+  return cpu.draws();
 }
 
 template <typename Draw>
-void run_many(Draw draw) {
+Draws run_many(Draw draw) {
+  Draws draws;
   const int32_t seeds = seed_count(200);
   for (int32_t seed = 0; seed < seeds && !::testing::Test::HasFatalFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Random random(static_cast<uint64_t>(seed) + 1000000);
     RandomSearch plan = draw(random);
     plan.options.token_scores = seed % 2 == 0;
-    run(random, plan);
+    const Draws more = run(random, plan);
+    draws.all += more.all;
+    draws.other += more.other;
   }
+  return draws;
 }
 
 TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
@@ -274,6 +311,51 @@ TEST_F(DevicePolicy, IsTheCpusToTheLastBit) {
 
 TEST_F(DevicePolicy, HfIsTheCpusToTheLastBit) {
   run_many([](Random& random) { return random_search(random, {PolicyKind::kHf}); });
+}
+
+TEST_F(DevicePolicy, HfWaitsAsPatientlyAsTheCpu) {
+  run_many([](Random& random) {
+    RandomSearch plan = random_search(random, {PolicyKind::kHf});
+    plan.options.beam_size = std::max(plan.options.beam_size, 2);
+    plan.options.patience = random.with_probability(0.5F) ? 1.0F + 3.0F * random.unit() : 8.0F;
+    plan.options.num_hypotheses = 1;
+    return plan;
+  });
+}
+
+// A divisor of the beam size, which is made to have one.
+void draw_groups(Random& random, SearchOptions& options) {
+  options.beam_groups = random.integer(2, 8);
+  options.beam_size = options.beam_groups * random.integer(1, 32 / options.beam_groups);
+  options.num_hypotheses = options.beam_size;
+  options.diversity_penalty = random.with_probability(0.2F) ? 0.0F : 3.0F * random.unit();
+}
+
+TEST_F(DevicePolicy, GroupsDifferAsOnTheCpu) {
+  run_many([](Random& random) {
+    RandomSearch plan = random_search(random, {PolicyKind::kGnmt});
+    draw_groups(random, plan.options);
+    if (random.with_probability(0.3F)) draw_scores(random, plan.options);
+    if (random.with_probability(0.3F)) draw_prefixes(random, plan.options);
+    return plan;
+  });
+}
+
+TEST_F(DevicePolicy, DrawsAsTheCpuDoes) {
+  const Draws draws = run_many([](Random& random) {
+    RandomSearch plan = random_search(random, {PolicyKind::kSample});
+    SearchOptions& options = plan.options;
+    if (random.with_probability(0.5F)) options.sampling_temperature = 0.2F + 3.0F * random.unit();
+    if (random.with_probability(0.5F)) options.sampling_topk = random.integer(1, options.vocab_size);
+    if (random.with_probability(0.5F)) options.sampling_topp = 0.01F + 0.98F * random.unit();
+    options.seed = random.bits();
+    for (size_t i = 0; i < options.max_lengths.size(); ++i) options.sentence_numbers.push_back(random.bits());
+    if (random.with_probability(0.4F)) draw_scores(random, options);
+    if (random.with_probability(0.3F)) draw_prefixes(random, options);
+    return plan;
+  });
+  EXPECT_GT(draws.all, 10 * seed_count(200));
+  EXPECT_LE(draws.other, draws.all / 2000);
 }
 
 TEST_F(DevicePolicy, ChangesScoresAsTheCpuDoes) {

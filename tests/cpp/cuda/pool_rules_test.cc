@@ -74,8 +74,8 @@ Case random_case(Random& random) {
 
 bool expected_to_be_done(const Case& drawn) {
   const SearchOptions& options = drawn.options;
-  Sentence sentence = {0, Beam(options.beam_size, options.eos, options.pad), FinishedPool(options.beam_size),
-                       options.max_lengths[0], false};
+  Sentence sentence = {0, Beam(options.beam_size, options.eos, options.pad),
+                       FinishedPool(pool_places(options)), options.max_lengths[0], false};
   for (const float score : drawn.scores) sentence.pool.offer(score, continued(5, score), sentence.beam);
   const std::vector<Move> moves(static_cast<size_t>(options.beam_size), continued(5, drawn.sum));
   for (int32_t step = 0; step < drawn.length; ++step) sentence.beam.extend(moves);
@@ -90,8 +90,8 @@ TEST(PoolRules, EndSentencesAsHfPolicyDoes) {
     const auto penalties = penalty_table(options, options.max_lengths[0]);
     const PoolRules rules = {PoolMemory::stop_rules(options), options.eos, options.max_lengths[0],
                              penalties.data()};
-    std::vector<PoolPlace> places(static_cast<size_t>(options.beam_size));
-    Pool pool = {places.data(), options.beam_size, 0};
+    std::vector<PoolPlace> places(static_cast<size_t>(pool_places(options)));
+    Pool pool = {places.data(), rules.stop.places, 0};
     for (const float score : drawn.scores) pool.offer({score, score, 0, 0, 5, score});
     ASSERT_EQ(rules.done(pool, drawn.sum, drawn.length), expected_to_be_done(drawn)) << "seed " << seed;
   }

@@ -18,7 +18,7 @@ int32_t forced_token(Random& random, const SearchOptions& options) {
 void draw_scores(Random& random, SearchOptions& options) {
   const auto chance = [&random] { return random.with_probability(0.5F); };
   const bool alone = chance();
-  const int32_t only = random.integer(0, 6);
+  const int32_t only = random.integer(0, 7);
   const auto wants = [&](int32_t option) { return alone ? option == only : chance(); };
   const auto any_token = [&] { return random.integer(0, options.vocab_size - 1); };
   if (wants(0)) options.min_length = random.integer(0, 12);
@@ -34,6 +34,14 @@ void draw_scores(Random& random, SearchOptions& options) {
   for (int32_t tokens = wants(6) ? random.integer(1, 5) : 0; tokens > 0; --tokens) {
     const int32_t token = any_token();
     if (token != options.forced_bos && token != options.forced_eos) options.suppress_tokens.push_back(token);
+  }
+  if (!wants(7)) return;
+  options.allowed_tokens = {options.eos};
+  for (int32_t tokens = random.integer(1, options.vocab_size); tokens > 0; --tokens) {
+    options.allowed_tokens.push_back(any_token());
+  }
+  for (const int32_t token : {options.forced_bos, options.forced_eos}) {
+    if (token != kNoToken) options.allowed_tokens.push_back(token);
   }
 }
 

@@ -31,7 +31,7 @@ class Rules {
       word_tokens_.insert(word_tokens_.end(), word.begin(), word.end());
       word_ends_.push_back(static_cast<int32_t>(word_tokens_.size()));
     }
-    suppressed_ = options.suppress_tokens;
+    suppressed_ = never_generated(options);
     rules_ = {options.bos,
               false,
               options.min_length,
@@ -94,6 +94,7 @@ void compare(uint64_t seed) {
     for (int32_t token = 0; token < options.vocab_size; ++token) {
       scores.push_back(edits.forced() ? ScoreEdits::kBanned : edits.original(token));
     }
+    for (const int32_t token : edits.never()) scores[size(token)] = ScoreEdits::kBanned;
     for (const auto& edit : edits.edits()) scores[size(edit.token)] = edit.score;
     for (int32_t token = 0; token < options.vocab_size; ++token) {
       float expected = rules.bans(history, token) ? ScoreEdits::kBanned

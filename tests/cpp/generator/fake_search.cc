@@ -4,6 +4,7 @@
 
 #include "core/errors.h"
 #include "core/options.h"
+#include "core/sampler.h"
 #include "core/score_edits.h"
 #include "core/top_log_probs.h"
 #include "cuda/kernels/beam_rules.h"
@@ -123,6 +124,69 @@ struct FindEdits {
   }
 };
 
+/// What the score options leave of a row whose edits have been found.
+ScoreEdits edits_of(const SearchState& state, const float* row, double normaliser, int32_t sentence,
+                    int64_t beam) {
+  const ScoreRules& rules = *state.scores.rules;
+  ScoreEdits edits(state.vocab_size, rules.of_logits);
+  edits.begin(row, normaliser);
+  const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
+  if (forced != kNoToken) {
+    edits.force(forced);
+    return edits;
+  }
+  const int32_t* tokens = state.scores.penalised + beam * (state.capacity + 1);
+  for (int32_t i = 0; i < state.scores.penalised_count[beam]; ++i) {
+    edits.set(tokens[i], penalised(edits.original(tokens[i]), rules.repetition_penalty));
+  }
+  const uint32_t* edited = state.scores.edited + beam * TokenMask::size(state.vocab_size);
+  for (int32_t token = 0; token < state.vocab_size; ++token) {
+    if (TokenMask::has(edited, token) && !edits.has(token)) edits.ban(token);
+  }
+  return edits;
+}
+
+struct DrawTokens {
+  SearchState state;
+  StepInputs inputs;
+  const float* logits;
+  Candidate* candidates;
+
+  void operator()() const {
+    const SampleRules& rules = *state.samples.rules;
+    SearchOptions options;
+    options.vocab_size = state.vocab_size;
+    options.sampling_temperature = rules.temperature;
+    options.sampling_topk = rules.topk;
+    options.sampling_topp = static_cast<float>(rules.topp);
+    options.seed = rules.seed;
+    Sampler sampler(options, state.pad);
+    TopLogProbs top(state.vocab_size, 1, state.pad);
+    for_rows(state, inputs, [&](int32_t sentence, int32_t k, int64_t beam) {
+      const int32_t last = *state.steps == 0 ? state.beam_size : k + 1;
+      for (int32_t sample = k; sample < last; ++sample) {
+        draw(sampler, top, sentence, sample, beam, candidates + beam - k + sample);
+      }
+    });
+  }
+
+ private:
+  void draw(Sampler& sampler, TopLogProbs& top, int32_t sentence, int32_t sample, int64_t beam,
+            Candidate* drawn) const {
+    const float* row = logits + beam * state.vocab_size;
+    const bool scored = state.scores.rules != nullptr;
+    const int32_t wanted =
+        scored ? prefix_token(state.scores, sentence, *state.steps, state.capacity) : kNoToken;
+    if (wanted != kNoToken) return top.only(row, wanted, drawn);
+    const double normaliser = top.normaliser(row);
+    ScoreEdits edits(state.vocab_size, true);
+    edits.begin(row, normaliser);
+    if (scored) edits = edits_of(state, row, normaliser, sentence, beam);
+    const int32_t token = sampler(row, edits, {state.samples.numbers[sentence], sample, *state.steps});
+    *drawn = {token == Sampler::kNone ? ScoreEdits::kBanned : edits.log_prob(token), token};
+  }
+};
+
 struct TopCandidates {
   SearchState state;
   StepInputs inputs;
@@ -140,32 +204,11 @@ struct TopCandidates {
         const int32_t wanted = prefix_token(state.scores, sentence, *state.steps, state.capacity);
         if (wanted != kNoToken) return top.only(row, wanted, best);
         const double normaliser = top.normaliser(row);
-        top(row, normaliser, edits_of(row, normaliser, sentence, beam), best);
+        top(row, normaliser, edits_of(state, row, normaliser, sentence, beam), best);
       } catch (const LogitsError&) {
         *state.bad_logits = 1;
       }
     });
-  }
-
- private:
-  ScoreEdits edits_of(const float* row, double normaliser, int32_t sentence, int64_t beam) const {
-    const ScoreRules& rules = *state.scores.rules;
-    ScoreEdits edits(state.vocab_size, rules.of_logits);
-    edits.begin(row, normaliser);
-    const int32_t forced = forced_token(rules, *state.steps, state.max_lengths[sentence]);
-    if (forced != kNoToken) {
-      edits.force(forced);
-      return edits;
-    }
-    const int32_t* tokens = state.scores.penalised + beam * (state.capacity + 1);
-    for (int32_t i = 0; i < state.scores.penalised_count[beam]; ++i) {
-      edits.set(tokens[i], penalised(edits.original(tokens[i]), rules.repetition_penalty));
-    }
-    const uint32_t* edited = state.scores.edited + beam * TokenMask::size(state.vocab_size);
-    for (int32_t token = 0; token < state.vocab_size; ++token) {
-      if (TokenMask::has(edited, token) && !edits.has(token)) edits.ban(token);
-    }
-    return edits;
   }
 };
 
@@ -220,10 +263,7 @@ struct UpdateBeams {
     const bool nemo = state.policy == PolicyKind::kNemo;
     std::vector<Choice> choices;
     for (int32_t parent = 0; parent < (first ? rules().roots(state.beam_size) : state.beam_size); ++parent) {
-      const int32_t beam = sentence * state.beam_size + parent;
-      const BeamSlot old =
-          first ? BeamRules::root(parent)
-                : BeamSlot{state.sum[beam], state.penalty[beam], state.words[beam], state.ended[beam] != 0};
+      const BeamSlot old = first ? BeamRules::root(parent) : slot_of(sentence, parent);
       for (int32_t i = 0; i < count; ++i) {
         const Candidate& candidate = top[(first ? 0 : parent) * count + i];
         const Proposal proposal =
@@ -236,6 +276,62 @@ struct UpdateBeams {
     }
     std::sort(choices.begin(), choices.end());
     return choices;
+  }
+
+  BeamSlot slot_of(int32_t sentence, int32_t k) const {
+    const int32_t beam = sentence * state.beam_size + k;
+    return {state.sum[beam], state.penalty[beam], state.words[beam], state.ended[beam] != 0};
+  }
+
+  // SamplePolicy: slot by slot.
+  std::vector<Choice> choose_drawn(int32_t row, int32_t sentence) const {
+    std::vector<Choice> choices;
+    for (int32_t k = 0; k < state.beam_size; ++k) {
+      const BeamSlot old = *state.steps == 0 ? BeamRules::root(0) : slot_of(sentence, k);
+      const Candidate& drawn = candidates[int64_t{row} * state.beam_size + k];
+      Proposal proposal = rules().propose(old, drawn, 0);
+      if (!proposal.exists) proposal = {true, state.pad, BeamRules::dead()};
+      choices.push_back({k, 0, 0, proposal, old.ended ? kNoLogProb : drawn.log_prob});
+    }
+    return choices;
+  }
+
+  // DiversePolicy: slot by slot.
+  std::vector<Choice> choose_diverse(int32_t row, int32_t sentence) const {
+    const int32_t size_of_group = state.beam_size / state.groups;
+    const bool first_step = *state.steps == 0;
+    std::vector<Choice> chosen;
+    for (int32_t first = 0; first < state.beam_size; first += size_of_group) {
+      std::vector<Choice> choices;
+      for (int32_t parent = first; parent < first + (first_step ? 1 : size_of_group); ++parent) {
+        const BeamSlot old = first_step ? BeamRules::root(0) : slot_of(sentence, parent);
+        const Candidate* top =
+            candidates + (int64_t{row} * state.beam_size + (first_step ? 0 : parent)) * state.candidates;
+        for (int32_t i = 0; i < state.candidates; ++i) {
+          Candidate candidate = top[i];
+          const auto times = std::count_if(chosen.begin(), chosen.end(), [&candidate](const Choice& other) {
+            return other.log_prob == other.log_prob && other.proposal.token == candidate.token;
+          });
+          if (top[1].log_prob > ScoreEdits::kBanned) {
+            candidate.log_prob -= *state.diversity_penalty * static_cast<float>(times);
+          }
+          const Proposal proposal = rules().propose(old, candidate, i);
+          if (!proposal.exists) continue;
+          choices.push_back({parent, BeamRules::rank_key(proposal), rules().tie_rank(candidate.token, i),
+                             proposal, old.ended ? kNoLogProb : candidate.log_prob});
+        }
+      }
+      std::sort(choices.begin(), choices.end());
+      const Choice dead = {first, 0, 0, {true, state.pad, BeamRules::dead()}, kNoLogProb};
+      choices.resize(size(size_of_group), dead);
+      chosen.insert(chosen.end(), choices.begin(), choices.end());
+    }
+    return chosen;
+  }
+
+  std::vector<Choice> choices_of(int32_t row, int32_t sentence) const {
+    if (state.policy == PolicyKind::kSample) return choose_drawn(row, sentence);
+    return state.groups > 1 ? choose_diverse(row, sentence) : choose(row, sentence);
   }
 
   // HfPolicy::settle()
@@ -257,14 +353,14 @@ struct UpdateBeams {
   }
 
   void extend(int32_t row, int32_t sentence) const {
-    std::vector<Choice> choices = choose(row, sentence);
+    std::vector<Choice> choices = choices_of(row, sentence);
     const bool hf = state.policy == PolicyKind::kHf;
     const PoolRules pool_rules = {hf ? *state.pool.rules : StopRules{}, state.eos,
                                   state.max_lengths[sentence], state.penalties};
     Pool pool = {};
     if (hf) {
       const int32_t taken = *state.steps == 0 ? 0 : state.pool.counts[sentence];
-      pool = {state.pool.places + sentence * state.beam_size, state.beam_size, taken};
+      pool = {state.pool.places + sentence * state.beam_size * kMaxPatience, pool_rules.stop.places, taken};
       settle(choices, pool_rules, pool);
       state.pool.counts[sentence] = pool.count;
     }
@@ -376,6 +472,11 @@ void find_edits(const SearchState& state, const StepInputs& inputs, cudaStream_t
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType /*type*/,
                    Candidate* candidates, cudaStream_t stream) {
   launch(stream, TopCandidates{state, inputs, static_cast<const float*>(logits), candidates});
+}
+
+void draw_tokens(const SearchState& state, const StepInputs& inputs, const void* logits, DataType /*type*/,
+                 Candidate* candidates, cudaStream_t stream) {
+  launch(stream, DrawTokens{state, inputs, static_cast<const float*>(logits), candidates});
 }
 
 void update_beams(const SearchState& state, const StepInputs& inputs, const Candidate* candidates,

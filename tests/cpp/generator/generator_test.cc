@@ -185,17 +185,33 @@ TEST_F(GeneratorTest, RefusesBatchesThatThePlansDoNotAdmit) {
   EXPECT_EQ(device().makings.contexts, 0);
 }
 
-TEST_F(GeneratorTest, RefusesWhatOnlyTheCpuHas) {
+TEST_F(GeneratorTest, ValuesOfAPolicyNeedNothingNew) {
   ToyGenerator generator;
   Wish wish;
-  wish.ends = ends_from(5, 2);
-  const Batch plain = make_batch(wish);
-  Batch batch = plain;
-  const auto complaint = [&] { return message_of<UsageError>([&] { generate(generator, batch); }); };
-  batch.options.policy = PolicyKind::kSample;
-  EXPECT_EQ(complaint(), "policy sample runs on the CPU so far");
-  EXPECT_THROW(generator.warmup(1, 10, batch.options, 10, false), UsageError);
-  EXPECT_TRUE(translates(generator, plain));
+  wish.ends = ends_from(5, 12);
+  wish.beam_size = 4;
+  Batch plain = make_batch(wish);
+  Batch groups = plain;
+  groups.options.beam_groups = 2;
+  groups.options.diversity_penalty = 0.5F;
+  wish.policy = PolicyKind::kSample;
+  Batch samples = make_batch(wish);
+  wish.policy = PolicyKind::kHf;
+  Batch patient = make_batch(wish);
+  const auto translate_all = [&] {
+    for (const Batch& batch : {plain, groups, samples, patient}) EXPECT_TRUE(translates(generator, batch));
+  };
+  translate_all();
+  const Makings before = device().makings;
+  groups.options.diversity_penalty = 1.5F;
+  samples.options.seed = 9;
+  samples.options.sampling_topk = 5;
+  samples.options.sampling_topp = 0.7F;
+  samples.options.sampling_temperature = 2.0F;
+  patient.options.patience = 3.0F;
+  translate_all();
+  EXPECT_EQ(device().makings, before);
+  EXPECT_FALSE(same(expected(groups), expected(plain)));
 }
 
 TEST_F(GeneratorTest, RefusesArgumentsThatMakeNoSense) {

@@ -78,6 +78,14 @@ void draw_prefixes(std::mt19937& random, SearchOptions& options) {
   }
 }
 
+void draw_sampling(std::mt19937& random, SearchOptions& options) {
+  options.sampling_temperature = 0.5F * static_cast<float>(between(random, 1, 6));
+  options.sampling_topk = between(random, 0, toy::kVocabulary);
+  options.sampling_topp = 0.1F * static_cast<float>(between(random, 1, 10));
+  options.seed = random();
+  for (size_t i = 0; i < options.max_lengths.size(); ++i) options.sentence_numbers.push_back(random());
+}
+
 ModelShape shape_for(const FakePlan& plan) {
   ModelShape shape = toy::kShape;
   shape.max_batch = plan.max_batch;
@@ -123,8 +131,9 @@ std::vector<int32_t> ends_at(int32_t end, int32_t count) {
 
 Batch random_batch(std::mt19937& random, int32_t longest) {
   Wish wish;
-  constexpr PolicyKind kPolicies[] = {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf};
-  wish.policy = kPolicies[between(random, 0, 2)];
+  constexpr PolicyKind kPolicies[] = {PolicyKind::kGnmt, PolicyKind::kNemo, PolicyKind::kHf,
+                                      PolicyKind::kSample};
+  wish.policy = kPolicies[between(random, 0, 3)];
   wish.beam_size = between(random, 1, 5);
   wish.max_length = between(random, 1, longest);
   wish.deterministic = between(random, 0, 3) == 0;
@@ -137,7 +146,14 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
     constexpr EarlyStopping kStops[] = {EarlyStopping::kNo, EarlyStopping::kYes, EarlyStopping::kNever};
     batch.options.early_stopping = kStops[between(random, 0, 2)];
     batch.options.length_penalty = 0.5F * static_cast<float>(between(random, -2, 3));
+    if (wish.beam_size > 1) batch.options.patience = static_cast<float>(between(random, 1, kMaxPatience));
   }
+  if (wish.policy == PolicyKind::kGnmt && between(random, 0, 2) == 0) {
+    batch.options.beam_groups = wish.beam_size;
+    batch.options.diversity_penalty =
+        wish.beam_size > 1 ? 0.5F * static_cast<float>(between(random, 0, 6)) : 0.0F;
+  }
+  if (wish.policy == PolicyKind::kSample) draw_sampling(random, batch.options);
   if (wish.policy != PolicyKind::kNemo) {
     for (int32_t& limit : batch.options.max_lengths) limit = between(random, 1, wish.max_length);
   }

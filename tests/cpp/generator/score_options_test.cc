@@ -80,6 +80,9 @@ TEST_F(ScoreOptionsTest, EachByItself) {
   batch = plain;
   batch.options.suppress_tokens = {4, 11};
   expect_own_result("suppress_tokens", batch);
+  batch = plain;
+  batch.options.allowed_tokens = {3, 5, 6, 7, 9, 10, 12};
+  expect_own_result("allowed_tokens", batch);
 }
 
 TEST_F(ScoreOptionsTest, AllKindsOneAfterTheOther) {

@@ -59,7 +59,9 @@ def test_json(run: Run, fake: FakeModel) -> None:
 
 def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
     given = {
-        "beam_size": 3,
+        "beam_size": 4,
+        "beam_groups": 2,
+        "diversity_penalty": 0.5,
         "length_penalty": 0.7,
         "max_length": 20,
         "max_length_factor": 1.5,
@@ -77,11 +79,17 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "forced_eos": 3,
     }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
-    arguments += ["--deterministic", "--token-scores", "--bad-words=5 6, 7", "--suppress-tokens=8 9"]
+    arguments += [
+        "--deterministic",
+        "--token-scores",
+        "--bad-words=5 6, 7",
+        "--suppress-tokens=8 9",
+        "--allowed-tokens=4 5\n6",
+    ]
     assert run("translate", "--json", *arguments, stdin=b"a\n").exit_code == 0
-    lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9]}
+    lists = {"bad_words": [[5, 6], [7]], "suppress_tokens": [8, 9], "allowed_tokens": [4, 5, 6]}
     sampling = {"sampling_temperature": 1.0, "sampling_topk": 0, "sampling_topp": 1.0, "seed": 0}
-    assert fake.options == {**given, **lists, **sampling, "early_stopping": None}
+    assert fake.options == {**given, **lists, **sampling, "early_stopping": None, "patience": 1.0}
 
 
 def test_options_of_policy_sample_reach_the_model(run: Run, fake: FakeModel) -> None:

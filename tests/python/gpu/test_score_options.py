@@ -38,17 +38,20 @@ def random_option(name: str, config: TransformerConfig, seed: int) -> Any:
         "forced_eos": lambda: EOS,
         "bad_words": lambda: [[token() for _ in range(draw.integers(1, 4))] for _ in range(60)] + [[EOS]],
         "suppress_tokens": lambda: [token() for _ in range(5)],
+        "allowed_tokens": lambda: [token() for _ in range(config.decoder.vocab_size // 2)],
     }
     return values[name]()
 
 
 def random_options(config: TransformerConfig, seed: int) -> Options:
-    """Several options at once, whose forced token is not suppressed."""
+    """Several options at once, whose forced token may come."""
     draw = np.random.default_rng(seed)
     options: Options = {name: random_option(name, config, seed) for name in LEFT_ALONE if draw.integers(2)}
     forced = options.get("forced_bos")
     if "suppress_tokens" in options:
         options["suppress_tokens"] = [token for token in options["suppress_tokens"] if token != forced]
+    if "allowed_tokens" in options and forced is not None:
+        options["allowed_tokens"].append(forced)
     return options
 
 
@@ -72,6 +75,27 @@ def test_policy_hf_equals_the_cpu(tmp_path: Path, load: Load, seed: int) -> None
         for length_penalty in (1.0, -0.5):
             options = {"policy": "hf", "early_stopping": stop, "length_penalty": length_penalty}
             compare(cpu, gpu, config, seed, options)
+
+
+@pytest.mark.parametrize("seed", SEEDS[::3])
+def test_patience_equals_the_cpu(tmp_path: Path, load: Load, seed: int) -> None:
+    config = write_model(tmp_path / "model", seed)
+    cpu, gpu = nmt_trt.load(tmp_path / "model", backend="onnxruntime"), load(tmp_path / "model")
+    for stop in STOPS:
+        for patience in (1.5, 2.0, 8.0):
+            options = {"policy": "hf", "beam_size": 4, "early_stopping": stop, "patience": patience}
+            compare(cpu, gpu, config, seed, options)
+
+
+@pytest.mark.parametrize("seed", SEEDS[::3])
+def test_groups_equal_the_cpu(tmp_path: Path, load: Load, seed: int) -> None:
+    config = write_model(tmp_path / "model", seed)
+    cpu, gpu = nmt_trt.load(tmp_path / "model", backend="onnxruntime"), load(tmp_path / "model")
+    for groups in (2, 3, 6):
+        for penalty in (0.0, 0.4, 2.0):
+            options = {"beam_size": 6, "beam_groups": groups, "diversity_penalty": penalty}
+            compare(cpu, gpu, config, seed, options)
+            compare(cpu, gpu, config, seed, {**options, **random_options(config, 100 * seed + groups)})
 
 
 def test_policy_hf_with_more_candidates_than_a_warp_has_lanes(tmp_path: Path, load: Load) -> None:

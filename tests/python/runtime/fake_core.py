@@ -18,6 +18,8 @@ from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
 ENCODER_SECONDS, GENERATOR_SECONDS = 0.25, 0.5
 GRAPHS = ("encoder_0", "encoder_1", "decoder_0", "decoder_1", "decoder_2")
 MAX_BATCH, MAX_ROWS = 8, 32
+PER_SENTENCE = ("max_lengths", "target_prefix", "sentence_numbers")
+"""What differs from sentence to sentence."""
 
 
 class FakeLibrary:
@@ -110,7 +112,7 @@ class FakeGenerator:
             max_length_delta=-1,
             batch_size=None,
             batch_type="sentences",
-            **{name: value for name, value in options.items() if name not in ("max_lengths", "target_prefix")},
+            **{name: value for name, value in options.items() if name not in PER_SENTENCE},
         )
         prefixes = None if prefix is None else [np.array(prefix, np.int32)]
         return self._cpu.search([row], resolved, Timings(), target_prefix=prefixes)[0]

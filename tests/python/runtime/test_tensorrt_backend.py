@@ -122,16 +122,12 @@ def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
     assert call == {
         "shape": (2, 5),
         "lengths": [3, 5],
-        "policy": "gnmt",
-        "beam_size": 3,
-        "num_hypotheses": 2,
-        "length_penalty": 0.7,
         "deterministic": False,
-        "early_stopping": False,
-        "token_scores": False,
         "target_prefix": [],
-        **options.score_keywords(),
+        "sentence_numbers": (),
+        **options.search_keywords(),
     }
+    assert (call["policy"], call["beam_size"], call["num_hypotheses"], call["length_penalty"]) == ("gnmt", 3, 2, 0.7)
 
 
 def test_policy_nemo_counts_padding_in_the_length_limit(open_it: Open, directory: Path) -> None:
@@ -265,6 +261,7 @@ def test_warmup(open_it: Open, directory: Path) -> None:
             "policy": "gnmt",
             "deterministic": False,
             "token_scores": False,
+            "beam_groups": 1,
             **options.score_keywords(),
         }
     ]
@@ -308,14 +305,20 @@ def test_early_stopping_reaches_the_generator(open_it: Open, directory: Path) ->
     assert (call["policy"], call["early_stopping"], call["length_penalty"]) == ("hf", "never", -0.5)
 
 
-def test_policy_sample_is_refused(open_it: Open, directory: Path) -> None:
+def test_options_of_each_policy_reach_the_generator(open_it: Open, directory: Path) -> None:
     backend, generator = open_it()
-    message = "policy 'sample' runs on the CPU so far: backend='onnxruntime'"
-    with pytest.raises(UsageError, match=message):
-        backend.plan_batches([3], resolved(directory, policy="sample"))
-    with pytest.raises(UsageError, match=message):
-        backend.warmup(1, 3, resolved(directory, policy="sample"))
-    assert generator.calls == generator.warmups == []
+    rows = [np.array([BOS, 5, EOS], np.int32)]
+    given: list[dict[str, Any]] = [
+        {"policy": "sample", "sampling_temperature": 0.5, "sampling_topk": 7, "sampling_topp": 0.75, "seed": 3},
+        {"policy": "hf", "patience": 2.0},
+        {"policy": "gnmt", "beam_size": 4, "beam_groups": 2, "diversity_penalty": 1.5},
+    ]
+    for options in given:
+        backend.search(rows, resolved(directory, **options), Timings(), sentence_numbers=[41])
+        backend.warmup(1, 3, resolved(directory, **options))
+        assert {name: generator.calls[-1][name] for name in options} == options
+        assert generator.calls[-1]["sentence_numbers"] == [41]
+    assert [warmup["beam_groups"] for warmup in generator.warmups] == [1, 1, 2]
 
 
 def test_prefixes_and_token_scores_reach_the_generator(open_it: Open, directory: Path) -> None:

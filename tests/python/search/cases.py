@@ -118,11 +118,15 @@ def with_score_options(case: Case, seed: int) -> Case:
         "forced_eos": token(),
         "bad_words": [[token() for _ in range(draw.integers(1, 3))] for _ in range(3)],
         "suppress_tokens": [token()],
+        "allowed_tokens": [token() for _ in range(draw.integers(1, case.model.vocab_size))],
     }
     kept = {name: value for name, value in scores.items() if draw.random() < 0.3}
     for name in ("forced_bos", "forced_eos"):
+        allowed = kept.get("allowed_tokens")
         if kept.get(name) in (case.pad, *kept.get("suppress_tokens", [])):
             kept.pop(name)
+        elif name in kept and allowed is not None:
+            allowed.append(kept[name])
     return replace(case, scores=kept)
 
 

@@ -23,6 +23,9 @@ def changed_scores(case: Case, generated: Tokens, log_probs: Scores, max_length:
     if "forced_eos" in options and len(generated) == max_length - 1:
         scores = only(options["forced_eos"], len(scores))
     scores[options.get("suppress_tokens", [])] = -np.inf
+    if "allowed_tokens" in options:
+        kept = [*options["allowed_tokens"], case.eos]
+        scores[np.setdiff1d(np.arange(len(scores)), kept)] = -np.inf
     return scores
 
 

@@ -61,9 +61,14 @@ def random_logits(seed: int) -> NDArray[np.float32]:
 
 
 def warped(logits: NDArray[np.float32], options: dict[str, Any]) -> NDArray[np.float64]:
+    """The probabilities that transformers draws by, this file's PAD being out."""
+    return warped_probabilities(logits, options, pad=PAD)
+
+
+def warped_probabilities(logits: NDArray[np.float32], options: dict[str, Any], *, pad: int) -> NDArray[np.float64]:
     """The probabilities that transformers draws by, PAD being out."""
     scores = torch.from_numpy(logits)[None].clone()
-    scores[0, PAD] = -torch.inf
+    scores[0, pad] = -torch.inf
     ids = torch.zeros(1, 1, dtype=torch.long)
     scores = TemperatureLogitsWarper(options.get("sampling_temperature", 1.0))(ids, scores)
     if "sampling_topk" in options:
