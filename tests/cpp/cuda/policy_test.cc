@@ -96,7 +96,7 @@ class Mirror {
   // The pools of policy hf.
   void compare_pools(const std::vector<std::vector<Hypothesis>>& given) const {
     for (size_t sentence = 0; sentence < sentences_.size(); ++sentence) {
-      const auto expected = sentences_[sentence].pool.best(options_.beam_size);
+      const auto expected = sentences_[sentence].pool.best(options_.num_hypotheses);
       ASSERT_EQ(given[sentence].size(), expected.size()) << "sentence " << sentence;
       for (size_t i = 0; i < expected.size(); ++i) {
         ASSERT_EQ(given[sentence][i].tokens, expected[i].tokens) << sentence << ", " << i;
@@ -159,6 +159,7 @@ class Mirror {
     if (const int32_t token = prefix_token(sentence); token != kNoToken)
       return check_only(given, logits, token);
     const double normaliser = top_.normaliser(logits);
+    no_edits_.begin(logits, normaliser);
     const ScoreEdits& edits = processors_.empty()
                                   ? no_edits_
                                   : processors_(logits, normaliser, sentences_[sentence].beam,

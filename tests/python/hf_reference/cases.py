@@ -74,10 +74,20 @@ class Case:
         length = max(map(len, self.sources))
         return torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in self.sources])
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The options as generate() takes them."""
+        arguments = {NAMES.get(name, name): value for name, value in self.options.items()}
+        if "allowed_tokens" in arguments:  # transformers has only the opposite
+            allowed = {self.eos, *arguments.pop("allowed_tokens")}
+            others = [token for token in range(self.model.vocab_size) if token not in allowed]
+            arguments["suppress_tokens"] = [*arguments.get("suppress_tokens", []), *others]
+        return arguments
+
     @cached_property
     def beams(self) -> Beams:
         """What transformers finds for the whole batch."""
-        arguments = {NAMES.get(name, name): value for name, value in self.options.items()}
+        arguments = self.arguments
         if self.options["beam_size"] == 1:  # transformers warns of options of beam search that have no effect
             arguments = {name: arguments[name] for name in arguments.keys() - {"length_penalty", "early_stopping"}}
         return self.model.generate(self.source_ids, self.attention_mask, arguments)
@@ -153,12 +163,15 @@ def draw_case(seed: int, attempt: int, changed: tuple[str, ...]) -> Case:
             *([token() for _ in range(draw.integers(1, 3))] for _ in range(draw.integers(30))),
         ],
         "suppress_tokens": lambda: [int(one) for one in draw.choice(words, 6, replace=False)],
+        "allowed_tokens": lambda: [int(one) for one in draw.choice(words, 2 * len(words) // 3, replace=False)],
     }
     options |= {name: values[name]() for name in changed}
     suppressed = options.get("suppress_tokens", [])
     for forced in ("forced_bos", "forced_eos"):
         if options.get(forced) in suppressed:
             suppressed.remove(options[forced])
+        if forced in options and "allowed_tokens" in options:
+            options["allowed_tokens"].append(options[forced])
     sources = random_marian_sources(model.model.config, int(draw.integers(1, 5)), 12, int(draw.integers(1 << 30)))
     return Case(model, tuple(sources), options)
 

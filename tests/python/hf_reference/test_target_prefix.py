@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import nmt_trt
-from hf_reference.cases import MARGIN, NAMES, Case, model_of
+from hf_reference.cases import MARGIN, Case, model_of
 from hf_reference.recording import REAL
 from hf_reference.test_policy_hf import TOLERANCE
 from importing.marian_checkpoints import write_marian_with_text
@@ -56,7 +56,7 @@ def constrained(case: Case, prefixes: Prefixes) -> Any:
         step, prefix = len(given) - 1, prefixes[sentence]
         return [prefix[step]] if step < len(prefix) else every
 
-    arguments = {NAMES.get(name, name): value for name, value in case.options.items()}
+    arguments = case.arguments
     if case.options["beam_size"] == 1:
         arguments = {name: arguments[name] for name in arguments.keys() - {"length_penalty", "early_stopping"}}
     return case.model.generate(case.source_ids, case.attention_mask, {**arguments, "prefix_allowed_tokens_fn": allowed})

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nmt_trt
-from hf_reference.cases import NAMES, Case, model_of, random_case
+from hf_reference.cases import Case, model_of, random_case
 from nmt_trt.results import Hypothesis
 from random_marian import random_marian_sources
 
@@ -29,7 +29,7 @@ def theirs(case: Case) -> Iterator[list[float] | None]:
 
     Some do: `beam_indices` of transformers 5.23.0 are not always those of the sequence, and less so in batches.
     """
-    arguments = {NAMES.get(name, name): value for name, value in case.options.items()}
+    arguments = case.arguments
     model = case.model.model
     for source in case.sources:
         output = model.generate(
