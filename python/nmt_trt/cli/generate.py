@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from nmt_trt import Model
 from nmt_trt.cli.answers import generation_json, generation_text
+from nmt_trt.cli.files import lines_beside
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags
 from nmt_trt.cli.streaming import answer_stream
-from nmt_trt.errors import LineError
-from nmt_trt.runtime.stream import Generated, generate_windows
+from nmt_trt.errors import Error, LineError
+from nmt_trt.runtime.stream import generate_windows
 
 AsJson = Annotated[
     bool,
@@ -23,12 +24,22 @@ AsJson = Annotated[
         "and log_prob.",
     ),
 ]
+TargetPrefix = Annotated[
+    Path | None,
+    typer.Option(
+        "--target-prefix",
+        metavar="FILE",
+        help="Line N of FILE, which may hold no ids, is what line N of the output begins with.",
+        rich_help_panel="Search",
+    ),
+]
 _SHOWN = 40
 
 
 def generate(
     model_dir: ModelDirectory = None,
     as_json: AsJson = False,
+    target_prefix: TargetPrefix = None,
     *,
     stream: StreamFlags,
     search: SearchFlags,
@@ -42,11 +53,26 @@ def generate(
     """
     parse = _json_ids if as_json else _spaced_ids
 
-    def windows(model: Model, lines: Iterator[str], **keywords: Any) -> Iterator[list[Generated]]:
-        return generate_windows(model, _parsed(lines, parse), **keywords)
+    with lines_beside(target_prefix) as lines:
+        prefixes = None if target_prefix is None or lines is None else _of_file(_parsed(lines, parse), target_prefix)
+        answer_stream(
+            model_dir,
+            stream,
+            search,
+            runtime,
+            windows=lambda model, rows, **keywords: generate_windows(
+                model, _parsed(rows, parse), target_prefix=prefixes, **keywords
+            ),
+            render=generation_json if as_json else generation_text,
+            several=as_json,
+        )
 
-    render = generation_json if as_json else generation_text
-    answer_stream(model_dir, stream, search, runtime, windows=windows, render=render, several=as_json)
+
+def _of_file(rows: Iterator[list[int]], path: Path) -> Iterator[list[int]]:
+    try:
+        yield from rows
+    except LineError as error:
+        raise Error(f"{path}, {error}") from error
 
 
 def _parsed(lines: Iterator[str], parse: Callable[[str], list[int]]) -> Iterator[list[int]]:

@@ -143,6 +143,7 @@ def generate_windows(
     rows: Iterable[Sequence[int]],
     *,
     window: int = DEFAULT_WINDOW,
+    target_prefix: Iterable[Sequence[int]] | None = None,
     timings: Timings | None = None,
     progress: Progress | None = None,
     **options: Unpack[GenerationKeywords],
@@ -150,16 +151,22 @@ def generate_windows(
     """`Model.generate` on an input of any length, in order, a window at a time.
 
     Raises:
-        UsageError: an option that cannot be used.
+        UsageError: an option that cannot be used, or more or fewer prefixes than rows.
         LineError: a row that is not an encoder input, once everything before it has been yielded.
     """
 
+    prefixes = None if target_prefix is None else PrefixLines(target_prefix)
+
     def generate(window_rows: Sequence[Sequence[int]], first: int) -> list[Generated]:
-        result = model.generate(list(window_rows), first_number=first, progress=progress, **options)
+        forced = None if prefixes is None else prefixes.of(first, len(window_rows))
+        result = model.generate(
+            list(window_rows), target_prefix=forced, first_number=first, progress=progress, **options
+        )
         _add(timings, result.timings)
         return list(zip(window_rows, result.hypotheses, strict=True))
 
-    return _run(model, rows, window, generate, options)
+    windows = _run(model, rows, window, generate, options)
+    return windows if prefixes is None else _followed(windows, prefixes.expect_end)
 
 
 def _run(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Generic, TypeVar
 
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.runtime.inputs import Row, check_count, target_rows
 from nmt_trt.text.pipeline import TextPipeline
+
+Prefix = TypeVar("Prefix")
 
 
 def one_prefix(target_prefix: str | Sequence[str]) -> str:
@@ -45,14 +48,15 @@ def encoded_prefixes(
     return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], config)
 
 
-class PrefixLines:
+class PrefixLines(Generic[Prefix]):
     """The prefixes of lines that are translated a window at a time."""
 
-    def __init__(self, prefixes: Iterable[str]) -> None:
-        self._rest = iter(prefixes)
-        self._first, self._window = -1, list[str]()
+    def __init__(self, prefixes: Iterable[Prefix]) -> None:
+        self._rest: Iterator[Prefix] = iter(prefixes)
+        self._first = -1
+        self._window: list[Prefix] = []
 
-    def of(self, first: int, count: int) -> list[str]:
+    def of(self, first: int, count: int) -> list[Prefix]:
         """Those of `count` lines, `first` lines having come before; of the same window again, if asked again.
 
         Raises:

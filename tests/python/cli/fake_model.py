@@ -80,9 +80,13 @@ class FakeModel(Model):
             raise SourceError(rows.index([]), "is empty")
         self._check(rows)
         asked = make_options(**options)
+        prefixes = [list(map(int, row)) for row in target_prefix] if target_prefix is not None else [[]] * len(rows)
         answers = [
-            [_hypothesis([*row[::-1], *[7] * n], scored=asked.token_scores) for n in range(asked.num_hypotheses)]
-            for row in rows
+            [
+                _hypothesis([*prefix, *row[::-1], *[7] * n], scored=asked.token_scores)
+                for n in range(asked.num_hypotheses)
+            ]
+            for prefix, row in zip(prefixes, rows, strict=True)
         ]
         return GenerationResult(answers, Timings(encoder=2, generator=3))
 

@@ -122,6 +122,23 @@ def test_target_prefixes_come_from_a_file(run: Run, fake: FakeModel, tmp_path: P
     assert run("translate", "--target-prefix=/no/such/file", stdin=b"a\n").exit_code == 1
 
 
+def test_target_prefixes_of_ids_come_from_a_file(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    path = tmp_path / "prefixes"
+    path.write_bytes(b"9 8\n\n")
+    assert run("generate", f"--target-prefix={path}", "--window=1", stdin=b"5 6\n4\n").stdout == "9 8 6 5\n4\n"
+    result = run("generate", f"--target-prefix={path}", stdin=b"5\n")
+    assert result.exit_code == 2 and "the lines have ended" in result.stderr
+    path.write_bytes(b"[9]\n[]\n")
+    result = run("generate", "--json", f"--target-prefix={path}", stdin=b"[5, 6]\n[4]\n")
+    assert [json.loads(line)["tokens"] for line in result.stdout.splitlines()] == [[9, 6, 5], [4]]
+    path.write_bytes(b"9\nx\n")
+    result = run("generate", f"--target-prefix={path}", stdin=b"5\n6\n")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"error: {path}, line 2: expected integers separated by spaces; given 'x'\n",
+    )
+
+
 def test_token_scores_need_json(run: Run, fake: FakeModel) -> None:
     result = run("generate", "--token-scores", stdin=b"5 6\n")
     assert (result.exit_code, result.stderr) == (2, "error: --token-scores needs --json, which has room for them\n")
