@@ -61,7 +61,7 @@ std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library
                                           int32_t encoder_layers, int32_t encoder_heads,
                                           int32_t encoder_head_size, bool causal_encoder, int32_t vocab_size,
                                           int32_t max_positions, int32_t eos, int32_t pad, int32_t bos,
-                                          int32_t max_batch, int32_t max_source,
+                                          int32_t max_batch, int32_t max_source, int32_t attention_layer,
                                           std::optional<size_t> memory_limit) {
   const Callback callback(std::move(plan_provider));
   const PlanProvider provider = [callback](const std::string& graph) { return callback.bytes(graph); };
@@ -78,7 +78,8 @@ std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library
                             pad,
                             bos,
                             max_batch,
-                            max_source};
+                            max_source,
+                            attention_layer};
   const py::gil_scoped_release unlocked;
   return std::make_unique<Generator>(std::move(library), provider, shape, memory_limit);
 }
@@ -105,7 +106,7 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
                    std::vector<std::vector<int32_t>> target_prefix, float sampling_temperature,
                    int32_t sampling_topk, float sampling_topp, uint64_t seed,
                    std::vector<uint64_t> sentence_numbers, float patience, int32_t beam_groups,
-                   float diversity_penalty) {
+                   float diversity_penalty, bool attention, float coverage_penalty) {
   const py::array checked_ids = check_array<int32_t>("ids", ids, {-1, -1});
   const py::array checked_lengths = check_array<int32_t>("lengths", lengths, {checked_ids.shape(0)});
   const py::array limits = check_array<int32_t>("max_lengths", max_lengths, {checked_ids.shape(0)});
@@ -124,6 +125,10 @@ py::tuple generate(Generator& generator, const py::object& ids, const py::object
   options.patience = patience;
   options.beam_groups = beam_groups;
   options.diversity_penalty = diversity_penalty;
+  options.attention = attention;
+  options.coverage_penalty = coverage_penalty;
+  const auto* sources = static_cast<const int32_t*>(checked_lengths.data());
+  options.source_lengths.assign(sources, sources + checked_lengths.size());
   const SourceBatch batch = {
       static_cast<const int32_t*>(checked_ids.data()), static_cast<const int32_t*>(checked_lengths.data()),
       static_cast<int32_t>(checked_ids.shape(0)), static_cast<int32_t>(checked_ids.shape(1))};
@@ -140,11 +145,13 @@ void warmup(Generator& generator, int32_t batch, int32_t source, int32_t beam_si
             const std::string& policy, bool deterministic, int32_t min_length, float repetition_penalty,
             int32_t no_repeat_ngram, std::optional<int32_t> forced_bos, std::optional<int32_t> forced_eos,
             std::vector<std::vector<int32_t>> bad_words, std::vector<int32_t> suppress_tokens,
-            std::vector<int32_t> allowed_tokens, bool token_scores, int32_t beam_groups) {
+            std::vector<int32_t> allowed_tokens, bool token_scores, int32_t beam_groups, bool attention) {
   SearchOptions options = search_options(generator.shape(), policy, beam_size);
   options.max_lengths = {steps};
   options.token_scores = token_scores;
   options.beam_groups = beam_groups;
+  options.attention = attention;
+  options.source_lengths = {source};
   set_score_options(options, min_length, repetition_penalty, no_repeat_ngram, forced_bos, forced_eos,
                     std::move(bad_words), std::move(suppress_tokens), std::move(allowed_tokens));
   const py::gil_scoped_release unlocked;
@@ -178,7 +185,7 @@ may work at once. After an error the next call starts afresh.)";
 constexpr const char* kGeneratorInitDoc =
     R"(plan_provider(graph) returns the plan of "encoder_0" to "encoder_<encoder_layers>" or "decoder_0" to
 "decoder_<2 * layers>" as bytes; it is called when a plan is first needed. max_batch, max_source: the largest batch and
-the longest source that the plans were built for. memory_limit: most bytes that `memory` may add up to; None: no limit.)";
+the longest source that the plans were built for. attention_layer: the layer whose cross-attention is told. memory_limit: most bytes that `memory` may add up to; None: no limit.)";
 
 constexpr const char* kGenerateDoc =
     R"(Translate one batch. ids: int32 array [B, S] padded on the right; lengths: int32 array [B]; max_lengths: int32 array
@@ -225,7 +232,7 @@ void register_generator(py::module_& module) {
       .def(py::init(&make_generator), arg("library"), py::kw_only(), arg("plan_provider"), arg("layers"),
            arg("heads"), arg("head_size"), arg("encoder_layers"), arg("encoder_heads"),
            arg("encoder_head_size"), arg("causal_encoder"), arg("vocab_size"), arg("max_positions"),
-           arg("eos"), arg("pad"), arg("bos"), arg("max_batch"), arg("max_source"),
+           arg("eos"), arg("pad"), arg("bos"), arg("max_batch"), arg("max_source"), arg("attention_layer"),
            arg("memory_limit") = py::none(), kGeneratorInitDoc)
       .def("generate", &generate, arg("ids"), arg("lengths"), py::kw_only(), arg("policy"), arg("beam_size"),
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),
@@ -235,13 +242,14 @@ void register_generator(py::module_& module) {
            arg("allowed_tokens") = py::tuple(), arg("token_scores") = false,
            arg("target_prefix") = py::tuple(), arg("sampling_temperature") = 1.0F, arg("sampling_topk") = 0,
            arg("sampling_topp") = 1.0F, arg("seed") = 0, arg("sentence_numbers") = py::tuple(),
-           arg("patience") = 1.0F, arg("beam_groups") = 1, arg("diversity_penalty") = 0.0F, kGenerateDoc)
+           arg("patience") = 1.0F, arg("beam_groups") = 1, arg("diversity_penalty") = 0.0F,
+           arg("attention") = false, arg("coverage_penalty") = 0.0F, kGenerateDoc)
       .def("warmup", &warmup, py::kw_only(), arg("batch"), arg("source"), arg("beam_size"), arg("steps"),
            arg("policy"), arg("deterministic"), arg("min_length") = 0, arg("repetition_penalty") = 1.0F,
            arg("no_repeat_ngram") = 0, arg("forced_bos") = py::none(), arg("forced_eos") = py::none(),
            arg("bad_words") = py::tuple(), arg("suppress_tokens") = py::tuple(),
            arg("allowed_tokens") = py::tuple(), arg("token_scores") = false, arg("beam_groups") = 1,
-           kWarmupDoc)
+           arg("attention") = false, kWarmupDoc)
       .def("max_batch", &Generator::max_batch, arg("beam_size"), py::call_guard<py::gil_scoped_release>(),
            "Most sentences of a batch with this beam size.")
       .def("source_bucket", &Generator::source_bucket, arg("length"),

@@ -70,9 +70,10 @@ std::vector<Hypothesis> Beam::best(int32_t count) const {
 }
 
 Hypothesis Beam::hypothesis(int32_t k) const {
-  Hypothesis found{{}, slot(k).score(), slot(k).sum, {}};
+  Hypothesis found{{}, slot(k).score(), slot(k).sum, {}, {}};
   words(k, pad_, found.tokens);
   append_scores(k, found.token_scores);
+  if (attention_.kept()) found.attention = attention_path(k).rows();
   return found;
 }
 
@@ -96,6 +97,16 @@ void Beam::append_scores(int32_t k, std::vector<float>& scores) const {
     const float score = scores_[step * slots_.size() + static_cast<size_t>(path[step])];
     if (!std::isnan(score)) scores.push_back(score);
   }
+}
+
+AttentionPath Beam::attention_path(int32_t k) const {
+  AttentionPath attention(attention_, eos_, pad_);
+  const auto& path = ancestry(k);
+  for (size_t step = 0; step < path.size(); ++step) {
+    const size_t at = step * slots_.size() + static_cast<size_t>(path[step]);
+    if (!std::isnan(scores_[at])) attention.add(step, step == 0 ? 0 : path[step - 1], tokens_[at]);
+  }
+  return attention;
 }
 
 }  // namespace nmt_trt

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/attention_rows.h"
 #include "core/hypothesis.h"
 
 namespace nmt_trt {
@@ -51,6 +52,10 @@ class Beam {
   Beam(int32_t eos, int32_t pad, std::vector<Slot> slots, std::vector<int32_t> tokens,
        std::vector<float> scores, std::vector<std::vector<int32_t>> ancestry);
 
+  /// What the hypotheses attend to, if that is kept.
+  AttentionRows& attention() { return attention_; }
+  const AttentionRows& attention() const { return attention_; }
+
   /// One more token a slot. moves: [size]; with the first, the parents do not matter.
   void extend(const std::vector<Move>& moves);
   /// One more step in which nothing happens, for a finished sentence in a running batch.
@@ -77,6 +82,8 @@ class Beam {
   /// Appends the log-probabilities of the generated tokens of hypothesis k; nothing unless they are kept.
   void append_scores(int32_t k, std::vector<float>& scores) const;
   bool keeps_scores() const { return keeps_scores_; }
+  /// The attention of hypothesis k, ready for a token that continues it; needs scores.
+  AttentionPath attention_path(int32_t k) const;
 
  private:
   int32_t token(size_t step, int32_t slot) const {
@@ -86,10 +93,11 @@ class Beam {
   int32_t eos_;
   int32_t pad_;
   bool keeps_scores_ = false;
-  std::vector<Slot> slots_;                         // [size]
-  std::vector<int32_t> last_;                       // [size]
-  std::vector<int32_t> tokens_;                     // [steps, size]
-  std::vector<float> scores_;                       // [steps, size], if they are kept
+  std::vector<Slot> slots_;      // [size]
+  std::vector<int32_t> last_;    // [size]
+  std::vector<int32_t> tokens_;  // [steps, size]
+  std::vector<float> scores_;    // [steps, size], if they are kept
+  AttentionRows attention_;
   std::vector<std::vector<int32_t>> ancestry_;      // [size][steps]
   std::vector<std::vector<int32_t>> new_ancestry_;  // scratch of extend()
 };

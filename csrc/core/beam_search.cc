@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "core/coverage.h"
 #include "core/diverse_policy.h"
 #include "core/errors.h"
 #include "core/gnmt_policy.h"
@@ -44,13 +45,16 @@ BeamSearch::BeamSearch(SearchOptions options)
   if (policy_->samples()) sampler_.emplace(options_, policy_->excluded_token());
   sentences_.reserve(rows_.size());
   for (const int32_t limit : options_.max_lengths) {
-    sentences_.push_back({sentences_.size(),
-                          Beam(options_.beam_size, options_.eos, options_.pad, options_.token_scores),
-                          FinishedPool(policy_->pool_size()), limit, false});
+    Beam beam(options_.beam_size, options_.eos, options_.pad, keeps_token_scores(options_));
+    if (keeps_attention(options_)) {
+      beam.attention() = AttentionRows(options_.beam_size, options_.source_lengths[sentences_.size()]);
+    }
+    sentences_.push_back(
+        {sentences_.size(), std::move(beam), FinishedPool(policy_->pool_size()), limit, false});
   }
 }
 
-void BeamSearch::start(const float* logits) {
+void BeamSearch::start(const float* logits, const SourceAttention& attention) {
   if (steps_ != 0)
     throw UsageError("start() may be called once; this search is at step " + std::to_string(steps_));
   const size_t stride = size(options_.beam_size) * size(policy_->candidates());
@@ -61,6 +65,7 @@ void BeamSearch::start(const float* logits) {
              &top_[row * stride + size(k) * size(policy_->candidates())]);
     }
   }
+  take_attention(attention, 1);
   for (size_t row = 0; row < rows_.size(); ++row) {
     policy_->start(&top_[row * stride], moves_);
     extend(sentence(row));
@@ -69,12 +74,13 @@ void BeamSearch::start(const float* logits) {
   update_finished();
 }
 
-void BeamSearch::advance(const float* logits) {
+void BeamSearch::advance(const float* logits, const SourceAttention& attention) {
   require_started("advance()");
   if (done())
     throw UsageError("advance() may be called until the search is done; it is, at step " +
                      std::to_string(steps_));
   expand_rows(logits);
+  take_attention(attention, options_.beam_size);
   const size_t stride = size(options_.beam_size) * size(policy_->candidates());
   for (size_t row = 0; row < rows_.size(); ++row) {
     Beam& beam = sentence(row).beam;
@@ -87,6 +93,22 @@ void BeamSearch::advance(const float* logits) {
   }
   ++steps_;
   update_finished();
+}
+
+// All rows are checked before any is taken: an error then leaves the search as it was.
+void BeamSearch::take_attention(const SourceAttention& attention, int32_t hypotheses) {
+  if (!keeps_attention(options_)) return;
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    const int32_t source = options_.source_lengths[rows_[row]];
+    if (attention.rows != nullptr && attention.width >= source) continue;
+    throw UsageError("attention", "rows of at least " + std::to_string(source) + " source tokens",
+                     attention.rows == nullptr ? "none" : std::to_string(attention.width));
+  }
+  const float* rows = attention.rows;
+  for (size_t row = 0; row < rows_.size(); ++row) {
+    if (!sentence(row).finished) sentence(row).beam.attention().append(rows, hypotheses, attention.width);
+    rows += size(hypotheses) * size(attention.width);
+  }
 }
 
 // All rows before any beam changes: an error then leaves the search as it was.
@@ -238,8 +260,10 @@ std::vector<std::vector<Hypothesis>> BeamSearch::results() const {
   require_started("results()");
   std::vector<std::vector<Hypothesis>> all;
   all.reserve(sentences_.size());
-  for (const Sentence& sentence : sentences_)
-    all.push_back(policy_->results(sentence, options_.num_hypotheses));
+  for (const Sentence& sentence : sentences_) {
+    all.push_back(policy_->results(sentence, hypotheses_sought(options_)));
+    if (keeps_attention(options_)) settle_attention(options_, sentence.index, all.back());
+  }
   return all;
 }
 

@@ -26,11 +26,12 @@ class BeamSearch {
   /// Throws UsageError naming the first option that cannot be used.
   explicit BeamSearch(SearchOptions options);
 
-  /// logits: [B, V] for the first token. Throws LogitsError, after which nothing has changed.
-  void start(const float* logits);
-  /// logits: [R, K, V] for the next token; rows of finished sentences are not looked at. Throws as start()
-  /// does.
-  void advance(const float* logits);
+  /// logits: [B, V] for the first token; attention: [B], where that is kept. Throws LogitsError, after which
+  /// nothing has changed, and UsageError for attention that is missing or too narrow.
+  void start(const float* logits, const SourceAttention& attention = {});
+  /// logits: [R, K, V] for the next token; rows of finished sentences are not looked at; attention: [R, K],
+  /// where that is kept. Throws as start() does.
+  void advance(const float* logits, const SourceAttention& attention = {});
 
   /// Every sentence has finished.
   bool done() const;
@@ -65,6 +66,7 @@ class BeamSearch {
  private:
   Sentence& sentence(size_t row) { return sentences_[rows_[row]]; }
   const Sentence& sentence(size_t row) const { return sentences_[rows_[row]]; }
+  void take_attention(const SourceAttention& attention, int32_t hypotheses);
   void require_started(const char* call) const;
   void expand(const Sentence& sentence, int32_t k, const float* logits, Candidate* top);
   void expand_rows(const float* logits);

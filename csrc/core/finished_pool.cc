@@ -16,6 +16,11 @@ void FinishedPool::offer(float score, const Move& move, const Beam& beam) {
     beam.append_scores(move.parent, taken.token_scores);
     taken.token_scores.push_back(move.log_prob);
   }
+  if (beam.attention().kept()) {
+    AttentionPath attention = beam.attention_path(move.parent);
+    attention.add(static_cast<size_t>(beam.steps()), move.parent, move.token);
+    taken.attention = attention.rows();
+  }
   for (; place > 0 && places_[place - 1].score < score; --place) {
     std::swap(places_[place - 1], places_[place]);
   }

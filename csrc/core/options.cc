@@ -190,6 +190,23 @@ void check_groups(const SearchOptions& options) {
   }
 }
 
+void check_attention(const SearchOptions& options) {
+  const float beta = options.coverage_penalty;
+  if (!std::isfinite(beta) || beta < 0) {
+    throw UsageError("coverage_penalty", "a finite number, 0 or more", std::to_string(beta));
+  }
+  if (!keeps_attention(options)) return;
+  const auto& lengths = options.source_lengths;
+  if (lengths.size() != options.max_lengths.size()) {
+    throw UsageError("source_lengths", "one for each of " + std::to_string(options.max_lengths.size()),
+                     std::to_string(lengths.size()));
+  }
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    if (lengths[i] >= 1) continue;
+    throw UsageError("source_lengths[" + std::to_string(i) + "]", "at least 1", std::to_string(lengths[i]));
+  }
+}
+
 void check_processors(const SearchOptions& options) {
   if (options.min_length < 0) throw UsageError("min_length", "0 or more", std::to_string(options.min_length));
   if (options.no_repeat_ngram < 0) {
@@ -223,6 +240,7 @@ void check_policy_has(const SearchOptions& options) {
   }
   if (options.policy != PolicyKind::kNemo) return;
   const std::string policies = "gnmt, hf or sample";
+  refuse(options.coverage_penalty != 0.0F, "coverage_penalty", policies);
   refuse(!options.target_prefix.empty(), "target_prefix", policies);
   refuse(options.min_length != 0, "min_length", policies);
   refuse(options.repetition_penalty != 1.0F, "repetition_penalty", policies);
@@ -235,6 +253,14 @@ void check_policy_has(const SearchOptions& options) {
 }
 
 }  // namespace
+
+bool keeps_attention(const SearchOptions& options) {
+  return options.attention || options.coverage_penalty != 0.0F;
+}
+
+int32_t hypotheses_sought(const SearchOptions& options) {
+  return options.coverage_penalty != 0.0F ? options.beam_size : options.num_hypotheses;
+}
 
 std::vector<int32_t> never_generated(const SearchOptions& options) {
   std::vector<int32_t> tokens = options.suppress_tokens;
@@ -273,6 +299,7 @@ void validate(const SearchOptions& options) {
   check_sampling(options);
   check_patience(options);
   check_groups(options);
+  check_attention(options);
   check_policy_has(options);
 }
 

@@ -55,6 +55,12 @@ struct SearchOptions {
   std::vector<std::vector<int32_t>> target_prefix;
   /// Keep the log-probability of each generated token.
   bool token_scores = false;
+  /// Keep what each generated token attends to.
+  bool attention = false;
+  /// beta of coverage.h, 0 or more; not with policy nemo.
+  float coverage_penalty = 0.0F;
+  /// Source tokens of each sentence, 1 or more; its size is the number of sentences where keeps_attention().
+  std::vector<int32_t> source_lengths;
 
   // What follows changes the scores of next tokens (see processors/); not with policy nemo.
 
@@ -75,6 +81,18 @@ struct SearchOptions {
   /// Tokens that alone are generated, besides EOS; empty for all.
   std::vector<int32_t> allowed_tokens;
 };
+
+/// Whether the search needs to know what hypotheses attend to.
+bool keeps_attention(const SearchOptions& options);
+
+/// Whether it keeps the log-probability of each generated token; attention tells by them what was generated.
+inline bool keeps_token_scores(const SearchOptions& options) {
+  return options.token_scores || keeps_attention(options);
+}
+
+/// Hypotheses of a sentence that the search is asked for: those that are returned, or all that are ranked
+/// again.
+int32_t hypotheses_sought(const SearchOptions& options);
 
 /// What suppress_tokens and allowed_tokens rule out, in any order.
 std::vector<int32_t> never_generated(const SearchOptions& options);

@@ -17,6 +17,9 @@ struct HeadShape {
   float scale;
 };
 
+/// Source tokens of a row that record_attention() takes, whose scores lie in shared memory.
+inline constexpr int32_t kMaxRecordedSource = 8192;
+
 /// Self-attention of one decoder step for R rows of K hypotheses, and the append to the cache.
 /// qkv: [R * K, 3 * hidden], each row query, key, value; cache_k, cache_v: [R, heads, inputs.slots,
 /// head_size]; out: [R * K, hidden]; all of `type` (kFloat32, kFloat16, kBFloat16). With j = *state.steps,
@@ -35,5 +38,13 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
 void cross_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape,
                      int32_t source, const int32_t* lengths, const void* query, const void* cross_k,
                      const void* cross_v, void* out, DataType type, cudaStream_t stream);
+
+/// With *state.attention: what each hypothesis of each row attends to in the source, of the arguments that
+/// cross_attention() is given, averaged over the heads; with j = *state.steps, written to place (sentence, j,
+/// k) of the record, 0 behind the source. In fp32; the bits do not depend on `source`, at most
+/// kMaxRecordedSource. Rows left alone as above, and nothing is recorded that the record has no room for.
+void record_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& shape,
+                      int32_t source, const int32_t* lengths, const void* query, const void* cross_k,
+                      DataType type, cudaStream_t stream);
 
 }  // namespace nmt_trt::cuda

@@ -89,6 +89,14 @@ struct SampleState {
   const uint64_t* numbers;   // [B] SearchOptions::sentence_numbers
 };
 
+/// Where record_attention() leaves what hypotheses attend to, as it is for one batch.
+struct AttentionRecord {
+  float* rows;  // [sentences, steps, K, source]
+  int32_t sentences;
+  int32_t steps;   // that may be recorded
+  int32_t source;  // tokens of the longest source
+};
+
 /// Device memory of one batch's beam search. B = sentences (fixed for the batch's life), R = rows of the
 /// model's batch (bucketed; shrinks when finished sentences are taken out), K = beam size, V = vocabulary, T
 /// = capacity in generated tokens. The cache slot of hypothesis k at model step j (j = 0 feeds the start
@@ -128,6 +136,7 @@ struct SearchState {
   /// [B, T, K] log-probability of the token generated at (step, slot), as it went into the sum; NaN where no
   /// hypothesis got one. Null unless it is kept.
   float* token_scores;
+  const AttentionRecord* attention;  // [1], null unless it is kept
 };
 
 /// Bytes of SearchState::scratch for at most `rows` rows. Every launch leaves it ready for the next, with as

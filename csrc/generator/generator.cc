@@ -70,6 +70,7 @@ Generation Generator::generate(const SourceBatch& batch, const SearchOptions& op
 void Generator::recover() {
   cudaStreamSynchronize(stream_.get());
   cudaGetLastError();
+  if (search_) search_->release();
   search_.reset();
   note_memory();
 }
@@ -78,6 +79,10 @@ void Generator::check_batch(const SourceBatch& batch, const SearchOptions& optio
   if (static_cast<size_t>(batch.sentences) != options.max_lengths.size()) {
     throw UsageError("max_lengths", "one a sentence, " + std::to_string(batch.sentences),
                      std::to_string(options.max_lengths.size()));
+  }
+  if (keeps_attention(options) &&
+      !std::equal(options.source_lengths.begin(), options.source_lengths.end(), batch.lengths)) {
+    throw UsageError("source_lengths", "the lengths of the sources", "others");
   }
   check_range("beam_size", options.beam_size, 1, plans_.rows().most);
   const int32_t most = deterministic ? deterministic_rows(options.beam_size) : max_batch(options.beam_size);
@@ -145,7 +150,10 @@ void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& optio
 
 void Generator::make_stages(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
                             bool deterministic) {
-  take_search(options);
+  SearchOptions sized = options;  // as of a batch of this size
+  sized.max_lengths.assign(static_cast<size_t>(batch), steps);
+  sized.source_lengths.assign(static_cast<size_t>(batch), source);
+  take_search(sized);
   const bool keeps_all = deterministic || options.policy == PolicyKind::kNemo;
   const Extent extent = batch_extent(options.beam_size);
   StageKey key = {rows_for(batch, options.beam_size, deterministic), source_bucket(source), options.beam_size,

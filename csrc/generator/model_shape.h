@@ -18,6 +18,8 @@ struct ModelShape {
   int32_t eos, pad, bos;
   /// Sentences of a batch and tokens of a source that the plans were built for, at most.
   int32_t max_batch, max_source;
+  /// The layer whose cross-attention is told.
+  int32_t attention_layer;
 };
 
 }  // namespace nmt_trt

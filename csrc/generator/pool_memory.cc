@@ -19,6 +19,7 @@ struct Paths {
   const float* scores;  // null: not kept
   const int32_t* parents;
   int32_t beam_size;
+  const AttentionRows& kept;
 
   /// The tokens of what is in a place, EOS and PAD left out.
   std::vector<int32_t> words(const cuda::PoolPlace& place, const SearchOptions& options) const {
@@ -32,18 +33,35 @@ struct Paths {
   std::vector<float> token_scores(const cuda::PoolPlace& place) const {
     return scores == nullptr ? std::vector<float>() : along(place, scores, place.log_prob);
   }
+  std::vector<float> attention(const cuda::PoolPlace& place, const SearchOptions& options) const {
+    if (!kept.kept()) return {};
+    const std::vector<int32_t> generated = along(place, tokens, place.token);
+    const std::vector<int32_t> slots = slots_of(place);
+    AttentionPath path(kept, options.eos, options.pad);
+    for (size_t step = 0; step < generated.size(); ++step) {
+      path.add(step, step == 0 ? 0 : slots[step - 1], generated[step]);
+    }
+    return path.rows();
+  }
 
  private:
-  template <typename T>
-  std::vector<T> along(const cuda::PoolPlace& place, const T* values, T last) const {
-    std::vector<T> found = {last};
+  /// The slot of each step.
+  std::vector<int32_t> slots_of(const cuda::PoolPlace& place) const {
+    std::vector<int32_t> slots(size(place.steps));
     int32_t slot = place.parent;
     for (int32_t step = place.steps - 1; step >= 0; --step) {
-      const size_t at = size(step * beam_size + slot);
-      found.push_back(values[at]);
-      slot = parents[at];
+      slots[size(step)] = slot;
+      slot = parents[size(step * beam_size + slot)];
     }
-    std::reverse(found.begin(), found.end());
+    return slots;
+  }
+  template <typename T>
+  std::vector<T> along(const cuda::PoolPlace& place, const T* values, T last) const {
+    std::vector<T> found;
+    for (const int32_t slot : slots_of(place)) {
+      found.push_back(values[found.size() * size(beam_size) + size(slot)]);
+    }
+    found.push_back(last);
     return found;
   }
 };
@@ -81,6 +99,7 @@ void PoolMemory::upload(const SearchOptions& options, cudaStream_t stream) {
 std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& options, int32_t steps,
                                                       const std::vector<int32_t>& tokens,
                                                       const std::vector<float>& scores,
+                                                      const std::vector<AttentionRows>& attention,
                                                       cudaStream_t stream) const {
   const size_t sentences = options.max_lengths.size();
   const auto counts = download(state_.counts, sentences, stream);
@@ -93,12 +112,14 @@ std::vector<std::vector<Hypothesis>> PoolMemory::best(const SearchOptions& optio
   for (size_t sentence = 0; sentence < sentences; ++sentence) {
     const size_t first = sentence * size(steps) * size(beam_size_);
     const Paths paths = {&tokens[first], scores.empty() ? nullptr : &scores[first], &parents[first],
-                         beam_size_};
+                         beam_size_, attention[sentence]};
     std::vector<Hypothesis>& found = all[sentence];
-    for (int32_t i = 0; i < counts[sentence] && found.size() < size(options.num_hypotheses); ++i) {
+    const size_t sought = size(hypotheses_sought(options));
+    for (int32_t i = 0; i < counts[sentence] && found.size() < sought; ++i) {
       const cuda::PoolPlace& place = places[sentence * most_places + size(i)];
       if (!(place.sum > FinishedPool::kAway / 2)) continue;
-      found.push_back({paths.words(place, options), place.score, place.sum, paths.token_scores(place)});
+      found.push_back({paths.words(place, options), place.score, place.sum, paths.token_scores(place),
+                       paths.attention(place, options)});
     }
   }
   return all;

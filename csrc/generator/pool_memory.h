@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/attention_rows.h"
 #include "core/hypothesis.h"
 #include "core/options.h"
 #include "cuda/device_buffer.h"
@@ -28,10 +29,12 @@ class PoolMemory {
   size_t bytes() const { return memory_.bytes(); }
 
   /// What FinishedPool::best() is of each sentence after `steps` updates; waits for the stream. tokens: as
-  /// generated, [sentences, steps, K]; scores: theirs, or empty.
+  /// generated, [sentences, steps, K]; scores: theirs, or empty; attention: of each sentence, if it is kept.
   std::vector<std::vector<Hypothesis>> best(const SearchOptions& options, int32_t steps,
                                             const std::vector<int32_t>& tokens,
-                                            const std::vector<float>& scores, cudaStream_t stream) const;
+                                            const std::vector<float>& scores,
+                                            const std::vector<AttentionRows>& attention,
+                                            cudaStream_t stream) const;
 
  private:
   int32_t beam_size_, capacity_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/beam.h"
+#include "core/coverage.h"
 #include "core/policy.h"
 #include "core/sentence.h"
 #include "cuda/check.h"
@@ -58,6 +59,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   if (key.scores) scores_.emplace(shape, sentences, key.beam_size, capacity, stream);
   if (key.policy == PolicyKind::kHf) pool_.emplace(sentences, key.beam_size, capacity, stream);
   if (key.policy == PolicyKind::kSample) samples_.emplace(sentences);
+  if (key.attention) attention_.emplace();
 
   state_.policy = key.policy;
   state_.eos = shape.eos;
@@ -87,6 +89,7 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   if (scores_) state_.scores = scores_->state();
   if (pool_) state_.pool = pool_->state();
   if (samples_) state_.samples = samples_->state();
+  if (attention_) state_.attention = attention_->state();
   state_.groups = key.beam_groups;
   if (key.beam_groups > 1) state_.diversity_penalty = at<float>(memory_, diversity_penalty);
 }
@@ -128,9 +131,12 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
   const auto ancestry = download_steps(state_.ancestry, beams, size(state_.capacity), size(steps), 1, stream);
   NMT_TRT_CUDA(cudaStreamSynchronize(stream));
 
+  std::vector<AttentionRows> attention(sentences);
+  if (attention_) attention = attention_->rows(options, steps, stream);
+
   const std::unique_ptr<Policy> policy = make_policy(options);
   std::vector<std::vector<Hypothesis>> all(sentences);
-  if (pool_) all = pool_->best(options, steps, tokens, scores, stream);
+  if (pool_) all = pool_->best(options, steps, tokens, scores, attention, stream);
   for (size_t sentence = 0; sentence < sentences; ++sentence) {
     if (!all[sentence].empty()) continue;
     std::vector<Slot> slots;
@@ -146,9 +152,13 @@ std::vector<std::vector<Hypothesis>> SearchMemory::results(const SearchOptions& 
     };
     Beam beam(options.eos, options.pad, std::move(slots), of_sentence(tokens), of_sentence(scores),
               std::move(paths));
+    beam.attention() = std::move(attention[sentence]);
     all[sentence] =
         policy->results({sentence, std::move(beam), FinishedPool(0), options.max_lengths[sentence], true},
-                        options.num_hypotheses);
+                        hypotheses_sought(options));
+  }
+  for (size_t sentence = 0; attention_ && sentence < sentences; ++sentence) {
+    settle_attention(options, sentence, all[sentence]);
   }
   return all;
 }

@@ -11,6 +11,7 @@
 #include "cuda/device_buffer.h"
 #include "cuda/mapped.h"
 #include "cuda/search.h"
+#include "generator/attention_memory.h"
 #include "generator/model_shape.h"
 #include "generator/pool_memory.h"
 #include "generator/sample_memory.h"
@@ -26,17 +27,18 @@ struct SearchKey {
   int32_t beam_groups;
   /// changes_scores()
   bool scores;
-  bool token_scores;
+  /// keeps_token_scores() and keeps_attention()
+  bool token_scores, attention;
 
   static SearchKey of(const SearchOptions& options) {
-    return {options.policy, options.beam_size, options.beam_groups, changes_scores(options),
-            options.token_scores};
+    return {options.policy,          options.beam_size,           options.beam_groups,
+            changes_scores(options), keeps_token_scores(options), keeps_attention(options)};
   }
   bool operator<(const SearchKey& other) const { return fields() < other.fields(); }
 
  private:
-  std::tuple<PolicyKind, int32_t, int32_t, bool, bool> fields() const {
-    return {policy, beam_size, beam_groups, scores, token_scores};
+  std::tuple<PolicyKind, int32_t, int32_t, bool, bool, bool> fields() const {
+    return {policy, beam_size, beam_groups, scores, token_scores, attention};
   }
 };
 
@@ -50,8 +52,13 @@ class SearchMemory {
 
   /// Makes room for options of which there may be any number, no batch being under way. Throws
   /// OutOfMemoryError.
-  void reserve(const SearchOptions& options) {
+  void reserve(const SearchOptions& options, cudaStream_t stream) {
     if (scores_) scores_->reserve(options);
+    if (attention_) attention_->reserve(options, stream);
+  }
+  /// Gives up what reserve() made for attention, no batch being under way.
+  void release() {
+    if (attention_) attention_->release();
   }
 
   /// Sends what a new batch needs and forgets the last one's progress; sentences beyond options.max_lengths
@@ -68,7 +75,7 @@ class SearchMemory {
 
   size_t bytes() const {
     return memory_.bytes() + (scores_ ? scores_->bytes() : 0) + (pool_ ? pool_->bytes() : 0) +
-           (samples_ ? samples_->bytes() : 0);
+           (samples_ ? samples_->bytes() : 0) + (attention_ ? attention_->bytes() : 0);
   }
 
  private:
@@ -76,6 +83,7 @@ class SearchMemory {
   std::optional<ScoreMemory> scores_;
   std::optional<PoolMemory> pool_;
   std::optional<SampleMemory> samples_;
+  std::optional<AttentionMemory> attention_;
   cuda::Mapped<cuda::SearchProgress> progress_;
   cuda::SearchState state_{};
   cuda::Pinned<int32_t> limits_;   // [B]

@@ -146,6 +146,10 @@ void Stage::enqueue_decoder(cudaStream_t stream) {
     engines_->run(2 * layer + 1, stream);
     cuda::cross_attention(search_, inputs_, heads_, key_.source, lengths_, engines_->query(), cross_[k],
                           cross_[k + 1], engines_->attention(), type_, stream);
+    if (search_.attention != nullptr && layer == shape_.attention_layer) {
+      cuda::record_attention(search_, inputs_, heads_, key_.source, lengths_, engines_->query(), cross_[k],
+                             type_, stream);
+    }
     engines_->run(2 * layer + 2, stream);
   }
 }

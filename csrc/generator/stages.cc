@@ -48,7 +48,7 @@ std::shared_ptr<SearchMemory> Stages::search_for(const SearchOptions& options, i
       return std::make_shared<SearchMemory>(shape_, key, sentences, shape_.max_positions, stream);
     });
   });
-  with_room({}, stream, [&] { search->reserve(options); });
+  with_room({}, stream, [&] { search->reserve(options, stream); });
   return search;
 }
 
@@ -60,9 +60,8 @@ Stage& Stages::get(const StageKey& key, const std::shared_ptr<SearchMemory>& sea
   if (made != entries_.end()) {
     entries_.splice(entries_.begin(), entries_, made);
     Stage& stage = *entries_.front().stage;
-    if (begins && !stage.has_encoder()) {
-      make_room(key, *search, other_bytes, &stage, in_use, begins, stream);
-    }
+    // Its encoder may be missing, and the search may have grown for the batch.
+    if (begins) make_room(key, *search, other_bytes, &stage, in_use, begins, stream);
     return stage;
   }
   make_room(key, *search, other_bytes, nullptr, in_use, begins, stream);
@@ -84,8 +83,7 @@ std::shared_ptr<EncoderEngines> Stages::encoder_for(const StageKey& key, cudaStr
   });
 }
 
-// Under memory_limit. What can never fit drives nothing out. `made`: the stage, if only its encoder is
-// missing.
+// Under memory_limit. What can never fit drives nothing out. `made`: the stage, if it is there.
 void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* made,
                        const Stage* in_use, bool begins, cudaStream_t stream) {
   if (!memory_limit_) return;

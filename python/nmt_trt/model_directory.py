@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from nmt_trt.errors import ModelDirectoryError
-from nmt_trt.export.decoder import decoder_graph, prefill_graph
+from nmt_trt.export.decoder import decoder_attention_graph, decoder_graph, prefill_graph
 from nmt_trt.export.encoder import encoder_graph
 from nmt_trt.export.graph import FP32, Precision
 from nmt_trt.export.islands import Islands
@@ -31,6 +31,8 @@ CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 _GRAPHS = {"encoder": encoder_graph, "decoder": decoder_graph, "prefill": prefill_graph}
 GRAPH_NAMES = tuple(_GRAPHS)
+ATTENTION_GRAPH = "decoder_attention"
+"""A decoder step that also gives attention: fp32 alone, and missing where an earlier version built the directory."""
 
 
 def graph_file(name: str, precision: Precision = FP32) -> str:
@@ -131,8 +133,10 @@ def export_graphs(
 def make_graphs(
     config: TransformerConfig, locations: Mapping[str, WeightLocation], precision: Precision, islands: Islands
 ) -> dict[str, onnx.ModelProto]:
-    """Every graph of a precision by name: encoder, decoder and prefill, and the segments that TensorRT runs."""
+    """Every graph of a precision by name: those that the CPU runs, and the segments that TensorRT runs."""
     graphs = {name: make(config, locations, precision, islands) for name, make in _GRAPHS.items()}
+    if precision is FP32:
+        graphs[ATTENTION_GRAPH] = decoder_attention_graph(config, locations, precision, islands)
     return graphs | segment_graphs(config, locations, precision, islands)
 
 
@@ -154,6 +158,21 @@ def read_config(directory: Path) -> TransformerConfig:
         return TransformerConfig.model_validate_json((directory / CONFIG_FILE).read_bytes())
     except ValidationError as error:
         raise ModelDirectoryError(f"{directory / CONFIG_FILE}: {error}") from error
+
+
+def attention_graph(directory: Path) -> Path:
+    """The file of the decoder step that also gives attention.
+
+    Raises:
+        ModelDirectoryError: an earlier version built the directory, without this graph.
+    """
+    path = directory / graph_file(ATTENTION_GRAPH)
+    if not path.is_file():
+        raise ModelDirectoryError(
+            f"{path} is missing: attention, coverage_penalty and replace_unknowns need it on the CPU; "
+            f"build the model directory again with: nmt-trt build CHECKPOINT {directory} --force"
+        )
+    return path
 
 
 def read_weights(directory: Path) -> dict[str, np.ndarray]:

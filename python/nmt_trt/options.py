@@ -20,6 +20,7 @@ MAX_LENGTH_PENALTY = 100
 MAX_LENGTH_FACTOR = 100
 MAX_PATIENCE = 8
 MAX_DIVERSITY_PENALTY = 1000
+MAX_COVERAGE_PENALTY = 100
 MAX_TEMPERATURE = 100
 MAX_TOPK = 2**31 - 1
 MAX_SEED = 2**64 - 1
@@ -41,6 +42,8 @@ class GenerationKeywords(TypedDict, total=False):
     batch_type: BatchType
     deterministic: bool
     token_scores: bool
+    attention: bool
+    coverage_penalty: float
     sampling_temperature: float
     sampling_topk: int
     sampling_topp: float
@@ -86,6 +89,10 @@ class GenerationOptions(ScoreOptions):
             length of the longest. "tokens" needs a `batch_size` and contradicts `deterministic`.
         deterministic: the same score bits whatever the batch; slower.
         token_scores: whether each hypothesis has the log-probabilities of its tokens.
+        attention: whether each hypothesis has what its tokens attended to in the source (docs/alignment.md).
+        coverage_penalty: beta of the coverage penalty of Wu et al. 2016 (arXiv:1609.08144, equation 14), 0 to 100: the
+            `beam_size` hypotheses that were found are ranked again by what it adds to their scores. With policy
+            "sample" it changes scores only; not with policy "nemo".
         sampling_temperature: of policy "sample": what scores are divided by, above 0, at most 100.
         sampling_topk: of policy "sample": only so many of the likeliest tokens may be drawn; 0 for all.
         sampling_topp: of policy "sample": of those only the likeliest, whose probabilities add up to this; above 0, at
@@ -114,6 +121,8 @@ class GenerationOptions(ScoreOptions):
     batch_type: BatchType = "sentences"
     deterministic: bool = False
     token_scores: bool = False
+    attention: bool = False
+    coverage_penalty: float = 0.0
     sampling_temperature: float = 1.0
     sampling_topk: int = 0
     sampling_topp: float = 1.0
@@ -142,6 +151,7 @@ class GenerationOptions(ScoreOptions):
             raise UsageError("deterministic=True contradicts policy='nemo', whose results depend on the batch")
         self._check_sampling()
         self._check_beam()
+        self._check_coverage()
         self._check_policy_has()
 
     def _check_sampling(self) -> None:
@@ -176,6 +186,13 @@ class GenerationOptions(ScoreOptions):
             raise UsageError("diversity_penalty must be a number; given None")
         if self.diversity_penalty > 0 and self.beam_groups == 1:
             raise UsageError("diversity_penalty needs beam_groups of 2 or more")
+
+    def _check_coverage(self) -> None:
+        check_range("coverage_penalty", self.coverage_penalty, 0, MAX_COVERAGE_PENALTY, whole=False)
+        if self.coverage_penalty is None:
+            raise UsageError("coverage_penalty must be a number; given None")
+        if self.coverage_penalty > 0 and self.policy == "nemo":
+            raise UsageError("coverage_penalty is of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
 
     def _check_policy_has(self) -> None:
         if not (self.early_stopping is None or isinstance(self.early_stopping, bool) or self.early_stopping == "never"):
@@ -224,6 +241,8 @@ class GenerationOptions(ScoreOptions):
             batch_type=self.batch_type,
             deterministic=self.deterministic,
             token_scores=self.token_scores,
+            attention=self.attention,
+            coverage_penalty=self.coverage_penalty,
             sampling_temperature=self.sampling_temperature,
             sampling_topk=self.sampling_topk,
             sampling_topp=self.sampling_topp,
@@ -294,6 +313,13 @@ class ResolvedOptions(ScoreOptions):
     patience: float = 1.0
     beam_groups: int = 1
     diversity_penalty: float = 0.0
+    attention: bool = False
+    coverage_penalty: float = 0.0
+
+    @property
+    def keeps_attention(self) -> bool:
+        """Whether the search needs to know what hypotheses attend to."""
+        return self.attention or self.coverage_penalty > 0
 
     def search_keywords(self) -> dict[str, Any]:
         """What the core's searches are told of these options, by name; not what differs from sentence to sentence."""
@@ -303,6 +329,8 @@ class ResolvedOptions(ScoreOptions):
             "num_hypotheses": self.num_hypotheses,
             "length_penalty": self.length_penalty,
             "token_scores": self.token_scores,
+            "attention": self.attention,
+            "coverage_penalty": self.coverage_penalty,
             "sampling_temperature": self.sampling_temperature,
             "sampling_topk": self.sampling_topk,
             "sampling_topp": self.sampling_topp,

@@ -20,12 +20,24 @@ class Hypothesis:
             Those of `tokens` come first, then that of EOS, unless the length limit came before it. Where policy "hf"
             generates PAD, which `tokens` leaves out, that has one too. Added up in fp32 they are `log_prob`; only
             policy "nemo" rescales that.
+        attention: float32 [length or length + 1, source length], with the option of this name: what the decoder
+            attended to in the source when it generated each of `tokens`, and then EOS, unless the length limit came
+            before it; each row adds up to 1. docs/alignment.md says of which layer it is.
     """
 
     tokens: npt.NDArray[np.int32]
     score: float
     log_prob: float
     token_scores: npt.NDArray[np.float32] | None = None
+    attention: npt.NDArray[np.float32] | None = None
+
+    @property
+    def alignment(self) -> npt.NDArray[np.int32] | None:
+        """int32 [length]: the source token that each of `tokens` attended to most; None without `attention`."""
+        if self.attention is None:
+            return None
+        rows = self.attention[: len(self.tokens)]
+        return rows.argmax(axis=1).astype(np.int32) if rows.size else np.empty(0, dtype=np.int32)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def score_json(source: str, target: str, score: TargetScore) -> str:
 
 
 def _fields(hypothesis: Hypothesis) -> dict[str, Any]:
-    """Also "token_scores", where they were asked for."""
+    """Also "token_scores", and "attention" with "alignment", where they were asked for."""
     fields = {
         "tokens": hypothesis.tokens.tolist(),
         "score": hypothesis.score,
@@ -58,6 +58,8 @@ def _fields(hypothesis: Hypothesis) -> dict[str, Any]:
     }
     if hypothesis.token_scores is not None:
         fields["token_scores"] = hypothesis.token_scores.tolist()
+    if hypothesis.attention is not None and hypothesis.alignment is not None:
+        fields |= {"attention": hypothesis.attention.tolist(), "alignment": hypothesis.alignment.tolist()}
     return fields
 
 

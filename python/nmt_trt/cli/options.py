@@ -64,6 +64,14 @@ class StreamFlags:
             rich_help_panel=_SEARCH,
         ),
     ] = GenerationOptions.token_scores
+    attention: Annotated[
+        bool,
+        typer.Option(
+            "--attention",
+            help="Also write what each token attended to in the source, and the alignment by that; needs --json.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.attention
     timings: Annotated[bool, typer.Option("--timings", help="Print the time of each stage to stderr at the end.")] = (
         False
     )
@@ -187,6 +195,13 @@ class BeamFlags:
         float,
         typer.Option(help="With --beam-groups: how far they keep away.", rich_help_panel=_SEARCH),
     ] = GenerationOptions.diversity_penalty
+    coverage_penalty: Annotated[
+        float,
+        typer.Option(
+            help="Rank what was found again, favouring translations that leave out less of the source: 0 not at all.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = GenerationOptions.coverage_penalty
 
 
 @dataclass(frozen=True, kw_only=True)

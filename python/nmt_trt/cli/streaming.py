@@ -39,15 +39,19 @@ def answer_stream(
         keep_ends: whether lines come and go with their ends.
 
     Raises:
-        UsageError: several hypotheses, or scores of tokens, were asked for where there is no room, or an option
-            cannot be used.
+        UsageError: several hypotheses, scores of tokens or attention were asked for where there is no room, or an
+            option cannot be used.
         LineError: a line cannot be used; everything before it has been written.
     """
     if flags.num_hypotheses > 1 and not several:
         raise UsageError("--num-hypotheses above 1 needs --json, which has room for them")
     if flags.token_scores and not several:
         raise UsageError("--token-scores needs --json, which has room for them")
-    options = search.keywords(num_hypotheses=flags.num_hypotheses, token_scores=flags.token_scores)
+    if flags.attention and not several:
+        raise UsageError("--attention needs --json, which has room for it")
+    options = search.keywords(
+        num_hypotheses=flags.num_hypotheses, token_scores=flags.token_scores, attention=flags.attention
+    )
     spent = Timings()
     with open_input(flags.input_file) as source, open_output(flags.output_file) as sink:
         model = open_model(model_dir, options, runtime)

@@ -31,7 +31,21 @@ def decoder_graph(
     cross_bias float32 [B,1,1,S].
     Outputs: logits [B*K,V], self_k_{l}_out and self_v_{l}_out (bind the inputs' buffers: written in place).
     """
-    g = GraphBuilder("decoder", weights, precision, islands)
+    return _step_graph(GraphBuilder("decoder", weights, precision, islands), config, None)
+
+
+def decoder_attention_graph(
+    config: TransformerConfig, weights: Mapping[str, WeightLocation], precision: Precision, islands: Islands
+) -> onnx.ModelProto:
+    """The graph of `decoder_graph` with one more output.
+
+    attention float32 [B,K,S]: the cross-attention weights of layer `decoder.attention_layer`, averaged over the heads.
+    """
+    g = GraphBuilder("decoder_attention", weights, precision, islands)
+    return _step_graph(g, config, config.decoder.attention_layer)
+
+
+def _step_graph(g: GraphBuilder, config: TransformerConfig, attention_layer: int | None) -> onnx.ModelProto:
     token = g.input("token", TensorProto.INT32, ["B", "K"])
     position = g.input("position", TensorProto.INT32, ["B"])
     write_index = g.input("write_index", TensorProto.INT64, ["B"])
@@ -41,7 +55,7 @@ def decoder_graph(
         keys, values = (_scatter(g, config, index, part, x, write_index) for part, x in (("k", key), ("v", value)))
         return _from_cache(g, keys), _from_cache(g, values)
 
-    x = decoder_body(g, config, token, g.op("Unsqueeze", position, g.int64s(1)), bias, cached)
+    x = decoder_body(g, config, token, g.op("Unsqueeze", position, g.int64s(1)), bias, cached, attention_layer)
     write_logits(g, config, x, "B*K")
     return g.build("One Transformer decoder step over cached keys and values")
 
@@ -79,9 +93,19 @@ def prefill_graph(
 
 
 def decoder_body(
-    g: GraphBuilder, config: TransformerConfig, token: str, positions: str, self_bias: str, cache: Cache
+    g: GraphBuilder,
+    config: TransformerConfig,
+    token: str,
+    positions: str,
+    self_bias: str,
+    cache: Cache,
+    attention_layer: int | None = None,
 ) -> str:
-    """Embedding and layers of token [B,T] -> an island's value [B*T, hidden]; adds the inputs made by the encoder."""
+    """Embedding and layers of token [B,T] -> an island's value [B*T, hidden]; adds the inputs made by the encoder.
+
+    With `attention_layer` also the output `attention` [B,K,S], K being T: the cross-attention weights of that layer,
+    averaged over the heads.
+    """
     stack, epsilon = config.decoder, config.norm_epsilon
     batch_and_time = g.op("Shape", token)
     cross_bias = g.input("cross_bias", TensorProto.FLOAT, ["B", 1, 1, "S"])
@@ -100,9 +124,15 @@ def decoder_body(
                 context = layers.attention(g, name, query, keys, values, self_bias, stack)
                 return layers.linear_to_island(g, context, f"{name}.out")
 
-            def attend_source(h: str, name: str = f"{layer}.cross_attention", cross: list[str] = cross) -> str:
+            def attend_source(
+                h: str, name: str = f"{layer}.cross_attention", cross: list[str] = cross, index: int = index
+            ) -> str:
                 (query,) = layers.split_heads(g, layers.linear(g, h, f"{name}.q"), 1, stack, batch_and_time)
                 key, value = (_from_cache(g, x) for x in cross)
+                if index == attention_layer:
+                    weights = layers.attention_weights(g, query, key, cross_bias, stack)
+                    mean = g.output("attention", TensorProto.FLOAT, ["B", "K", "S"])
+                    g.op("ReduceMean", weights, g.int64s(1), output=mean, keepdims=0)
                 context = layers.attention(g, name, query, key, value, cross_bias, stack)
                 return layers.linear_to_island(g, context, f"{name}.out")
 

@@ -132,12 +132,18 @@ def attention(g: GraphBuilder, name: str, query: str, key: str, value: str, bias
     Args:
         bias: float32 [B or 1,1,1 or Q,N], added to the scores.
     """
-    query, key, value = (g.to_type(x, g.compute, TensorProto.FLOAT) for x in (query, key, value))
-    scores = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))
-    scores = g.op("Mul", scores, g.constant(stack.head_size**-0.5, TensorProto.FLOAT))
-    mixed = g.op("MatMul", g.op("Softmax", g.op("Add", scores, bias), axis=-1), value)
+    weights = attention_weights(g, query, key, bias, stack)
+    mixed = g.op("MatMul", weights, g.to_type(value, g.compute, TensorProto.FLOAT))
     merged = g.op("Transpose", g.to_type(mixed, TensorProto.FLOAT, g.compute), perm=[0, 2, 1, 3])
     return g.op("Reshape", merged, g.int64s(-1, stack.hidden_size), output=f"{name}.context")
+
+
+def attention_weights(g: GraphBuilder, query: str, key: str, bias: str, stack: StackConfig) -> str:
+    """The weights with which `attention` mixes values: float32 [B,H,Q,N], each row a distribution."""
+    query, key = (g.to_type(x, g.compute, TensorProto.FLOAT) for x in (query, key))
+    scores = g.op("MatMul", query, g.op("Transpose", key, perm=[0, 1, 3, 2]))
+    scores = g.op("Mul", scores, g.constant(stack.head_size**-0.5, TensorProto.FLOAT))
+    return g.op("Softmax", g.op("Add", scores, bias), axis=-1)
 
 
 def embed(

@@ -38,6 +38,11 @@ class StackConfig(_Frozen):
         """Width of one attention head."""
         return self.hidden_size // self.num_heads
 
+    @property
+    def attention_layer(self) -> int:
+        """The layer whose cross-attention says what a generated token translates: docs/alignment.md."""
+        return self.num_layers - 1
+
     @model_validator(mode="after")
     def _heads_divide_hidden(self) -> StackConfig:
         if self.hidden_size % self.num_heads:

@@ -55,6 +55,7 @@ class DecoderState:
     ) -> None:
         """`cross` is taken over: rows are dropped from it in place."""
         self._session = session
+        self._gives_attention = any(output.name == "attention" for output in session.get_outputs())
         self._buffers = buffers
         self._stack = stack
         self._cross = dict(cross)
@@ -87,6 +88,11 @@ class DecoderState:
         self._write_index.fill(write_index)
         self._session.run_with_iobinding(self._binding)
         return self._logits
+
+    @property
+    def attention(self) -> FloatArray:
+        """float32 [R,K,S]: what the last step attended to; of no columns with a graph that does not give it."""
+        return self._attention
 
     def keep_rows(self, kept: npt.NDArray[np.int32]) -> None:
         """Drop the sentences that are not in `kept` (ascending row numbers)."""
@@ -126,6 +132,10 @@ class DecoderState:
             **self._cache,
         }
         outputs: dict[str, Array] = {"logits": self._logits.reshape(rows * beam_size, -1)}
+        source = self._cross["cross_bias"].shape[3] if self._gives_attention else 0
+        self._attention = np.empty((rows, beam_size, source), dtype=np.float32)
+        if self._gives_attention:
+            outputs["attention"] = self._attention
         outputs |= {f"{name}_out": array for name, array in self._cache.items()}
         self._binding = self._session.io_binding()
         for name, array in inputs.items():

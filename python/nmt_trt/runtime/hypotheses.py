@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from nmt_trt import _core
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis
 
 
-def hypotheses_of(found: Sequence[Sequence[_core.Hypothesis]], options: ResolvedOptions) -> list[list[Hypothesis]]:
-    """Those of each sentence, with `token_scores` if the options ask for them."""
-    return [
-        [Hypothesis(h.tokens, h.score, h.log_prob, h.token_scores if options.token_scores else None) for h in sentence]
-        for sentence in found
-    ]
+def hypotheses_of(
+    found: Sequence[Sequence[_core.Hypothesis]], options: ResolvedOptions, lengths: Iterable[int]
+) -> list[list[Hypothesis]]:
+    """Those of each sentence, with `token_scores` and `attention` if the options ask for them.
+
+    `lengths`: how many tokens each source has.
+    """
+
+    def taken(h: _core.Hypothesis, length: int) -> Hypothesis:
+        scores = h.token_scores if options.token_scores else None
+        attention = h.attention(length) if options.attention else None
+        return Hypothesis(h.tokens, h.score, h.log_prob, scores, attention)
+
+    return [[taken(h, int(length)) for h in sentence] for sentence, length in zip(found, lengths, strict=True)]
+
+
+def empty_hypothesis(options: ResolvedOptions) -> Hypothesis:
+    """The translation of nothing, with what the options ask for."""
+    scores = np.empty(0, dtype=np.float32) if options.token_scores else None
+    attention = np.empty((0, 0), dtype=np.float32) if options.attention else None
+    return Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0, scores, attention)

@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self, Unpack, overload
 
-import numpy as np
-
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.model_directory import read_config, read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
@@ -20,6 +18,7 @@ from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
+from nmt_trt.runtime.hypotheses import empty_hypothesis
 from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
@@ -224,8 +223,7 @@ class Model:
             name = "texts" if error.name == "src_ids" else error.name
             raise SourceError(filled[error.index], error.problem, name=name) from error
         started = time.perf_counter()
-        no_scores = np.empty(0, dtype=np.float32) if resolved.token_scores else None
-        nothing = Hypothesis(np.empty(0, dtype=np.int32), 0.0, 0.0, no_scores)
+        nothing = empty_hypothesis(resolved)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
         for index, hypotheses in zip(filled, result.hypotheses, strict=True):
             answers[index] = [(pipeline.decode(h.tokens), h) for h in hypotheses]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnxruntime as ort
 
 from nmt_trt import _core
 from nmt_trt.errors import BackendError, Error
-from nmt_trt.model_directory import graph_file
+from nmt_trt.model_directory import attention_graph, graph_file
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
@@ -29,6 +30,7 @@ class OnnxRuntimeBackend:
 
     def __init__(self, directory: Path, config: TransformerConfig, *, threads: int | None, reason: str) -> None:
         self._config = config
+        self._directory, self._threads = directory, threads
         self._encoder = _session(directory / graph_file("encoder"), threads)
         self._decoder = _session(directory / graph_file("decoder"), threads)
         self._buffers = CacheBuffers()
@@ -83,10 +85,15 @@ class OnnxRuntimeBackend:
         encoded = time.perf_counter()
         cross = dict(zip(self._encoder_outputs, outputs, strict=True))
         search = self._decode(cross, ids.shape[1], lengths, options, prefixes, numbers)
-        hypotheses = hypotheses_of(search.results(), options)
+        hypotheses = hypotheses_of(search.results(), options, lengths)
         timings.encoder += encoded - started
         timings.generator += time.perf_counter() - encoded
         return hypotheses
+
+    @cached_property
+    def _attention_decoder(self) -> ort.InferenceSession:
+        """The decoder that also gives attention, opened when that is first asked for."""
+        return _session(attention_graph(self._directory), self._threads)
 
     def _decode(
         self,
@@ -109,15 +116,17 @@ class OnnxRuntimeBackend:
             max_lengths=limits,
             target_prefix=[prefix.tolist() for prefix in prefixes],
             sentence_numbers=numbers,
+            source_lengths=lengths.tolist() if options.keeps_attention else (),
             **options.search_keywords(),
         )
         prefix_slots = beam if search.leaks else 1
         most_slots = prefix_slots + beam * (int(limits.max()) - 1)
         slots = min(most_slots, prefix_slots + beam * FIRST_CAPACITY)
-        state = DecoderState(self._decoder, stack, self._buffers, cross, 1, max(slots, 1))
+        decoder = self._attention_decoder if options.keeps_attention else self._decoder
+        state = DecoderState(decoder, stack, self._buffers, cross, 1, max(slots, 1))
         state.self_bias[:, :, :, 1:] = -10000.0
         start = np.full((len(lengths), 1), tokens.start, dtype=np.int32)
-        search.start(state.step(start, 0, 0)[:, 0])
+        search.start(state.step(start, 0, 0)[:, 0], state.attention[:, 0])
         if search.leaks:
             state.spread_start(beam)
         state.reshape(beam, slots)
@@ -128,7 +137,7 @@ class OnnxRuntimeBackend:
             if write_index + beam > state.slots:
                 state.reshape(beam, min(most_slots, prefix_slots + 2 * (state.slots - prefix_slots)))
             search.write_self_bias(state.self_bias, prefix_slots)
-            search.advance(state.step(search.tokens(), search.steps, write_index))
+            search.advance(state.step(search.tokens(), search.steps, write_index), state.attention)
         return search
 
 

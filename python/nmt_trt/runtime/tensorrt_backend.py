@@ -72,6 +72,7 @@ class TensorRTBackend:
             bos=tokens.start,
             max_batch=plans.shapes.batch.max,
             max_source=plans.shapes.source.max,
+            attention_layer=decoder.attention_layer,
             memory_limit=memory_limit,
         )
 
@@ -137,7 +138,7 @@ class TensorRTBackend:
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
         self._keep_kernels()
-        return hypotheses_of(found, options)
+        return hypotheses_of(found, options, lengths)
 
     def warmup(self, sentences: int, source_length: int, options: ResolvedOptions) -> None:
         """Plans, kernels and CUDA graphs for batches of these sizes.
@@ -161,6 +162,7 @@ class TensorRTBackend:
             deterministic=options.deterministic,
             token_scores=options.token_scores,
             beam_groups=options.beam_groups,
+            attention=options.keeps_attention,
             **options.score_keywords(),
         )
         self._keep_kernels()

@@ -55,6 +55,14 @@ std::vector<ExactElement> exact_cross_attention(const AttentionScene& scene, int
                          keys.size());
 }
 
+std::vector<double> exact_cross_weights(const AttentionScene& scene, int32_t name, int32_t step, int32_t k) {
+  Vectors keys;
+  for (int32_t position = 0; position < scene.lengths[static_cast<size_t>(name)]; ++position) {
+    keys.push_back(scene.numbers(AttentionScene::kSourceKey, name, position, 0));
+  }
+  return exact_weights(scene.shape, scene.numbers(AttentionScene::kQuery, name, step, k), keys, keys.size());
+}
+
 AttentionStage::AttentionStage(const AttentionScene& scene) : scene_(scene) {
   const size_t rows = scene.rows.size();
   // Sentences are not numbered like rows, so that it shows when one is taken for the other.
@@ -129,6 +137,27 @@ std::vector<std::byte> AttentionStage::cross(int32_t step, int32_t only) {
   prepare(step, only);
   launch_cross();
   return out();
+}
+
+std::vector<float> AttentionStage::record(int32_t step, const cuda::AttentionRecord& room) {
+  prepare(step);
+  const size_t rows = scene_.rows.size() * static_cast<size_t>(room.steps * scene_.beam_size);
+  const DeviceArray<float> recorded(rows * static_cast<size_t>(room.source));
+  cuda::AttentionRecord record = room;
+  record.rows = recorded.data();
+  const DeviceArray<cuda::AttentionRecord> on_device({record});
+  cuda::SearchState search = state();
+  search.attention = on_device.data();
+  cuda::record_attention(search, inputs(), scene_.shape, scene_.source, lengths_.data(), query_.data(),
+                         cross_k_.data(), scene_.type, nullptr);
+  return recorded.values();
+}
+
+size_t AttentionStage::recorded_at(size_t row, int32_t step, int32_t k,
+                                   const cuda::AttentionRecord& room) const {
+  const size_t first = sentence_of(row) * static_cast<size_t>(room.steps) + static_cast<size_t>(step);
+  return (first * static_cast<size_t>(scene_.beam_size) + static_cast<size_t>(k)) *
+         static_cast<size_t>(room.source);
 }
 
 std::vector<std::byte> AttentionStage::cache() const {

@@ -50,6 +50,9 @@ std::vector<ExactElement> exact_self_attention(const AttentionScene& scene, int3
 std::vector<ExactElement> exact_cross_attention(const AttentionScene& scene, int32_t name, int32_t step,
                                                 int32_t k);
 
+/// [lengths[name]], likewise.
+std::vector<double> exact_cross_weights(const AttentionScene& scene, int32_t name, int32_t step, int32_t k);
+
 /// A scene on the device. Whatever it does not use is NaN.
 class AttentionStage {
  public:
@@ -66,6 +69,11 @@ class AttentionStage {
   /// prepare(), launch and out().
   std::vector<std::byte> self(int32_t step, int32_t only = -1);
   std::vector<std::byte> cross(int32_t step, int32_t only = -1);
+  /// What is recorded of cross-attention at a step, into NaN: [R, steps, K, source], there being room for so
+  /// many sentences and steps.
+  std::vector<float> record(int32_t step, const cuda::AttentionRecord& room);
+  /// The place of hypothesis k of a row in that.
+  size_t recorded_at(size_t row, int32_t step, int32_t k, const cuda::AttentionRecord& room) const;
   std::vector<std::byte> out() const { return out_.values(); }
   /// Keys, then values.
   std::vector<std::byte> cache() const;

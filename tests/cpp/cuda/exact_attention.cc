@@ -8,35 +8,60 @@
 
 namespace nmt_trt::testing {
 
+namespace {
+
+/// [positions], adding up to 1, of the head whose first element is `begin`.
+std::vector<double> head_weights(const cuda::HeadShape& shape, size_t begin, const std::vector<float>& query,
+                                 const Vectors& keys, size_t positions) {
+  std::vector<double> weights;
+  double largest = -std::numeric_limits<double>::infinity();
+  for (size_t position = 0; position < positions; ++position) {
+    double score = 0;
+    for (size_t i = begin; i < begin + static_cast<size_t>(shape.head_size); ++i) {
+      score += static_cast<double>(query[i]) * keys[position][i];
+    }
+    weights.push_back(score * shape.scale);
+    largest = std::max(largest, weights.back());
+  }
+  double sum = 0;
+  for (double& weight : weights) {
+    weight = std::exp(weight - largest);
+    sum += weight;
+  }
+  for (double& weight : weights) weight /= sum;
+  return weights;
+}
+
+}  // namespace
+
 std::vector<ExactElement> exact_attention(const cuda::HeadShape& shape, const std::vector<float>& query,
                                           const Vectors& keys, const Vectors& values, size_t positions) {
   const auto head_size = static_cast<size_t>(shape.head_size);
   std::vector<ExactElement> out(query.size());
   for (size_t begin = 0; begin < query.size(); begin += head_size) {
-    std::vector<double> weights;
-    double largest = -std::numeric_limits<double>::infinity();
-    for (size_t position = 0; position < positions; ++position) {
-      double score = 0;
-      for (size_t i = begin; i < begin + head_size; ++i) {
-        score += static_cast<double>(query[i]) * keys[position][i];
-      }
-      weights.push_back(score * shape.scale);
-      largest = std::max(largest, weights.back());
-    }
-    double sum = 0;
-    for (double& weight : weights) {
-      weight = std::exp(weight - largest);
-      sum += weight;
-    }
+    const std::vector<double> weights = head_weights(shape, begin, query, keys, positions);
     for (size_t position = 0; position < positions; ++position) {
       for (size_t i = begin; i < begin + head_size; ++i) {
-        const double part = weights[position] / sum * values[position][i];
+        const double part = weights[position] * values[position][i];
         out[i].value += part;
         out[i].magnitude += std::fabs(part);
       }
     }
   }
   return out;
+}
+
+std::vector<double> exact_weights(const cuda::HeadShape& shape, const std::vector<float>& query,
+                                  const Vectors& keys, size_t positions) {
+  std::vector<double> mean(positions);
+  for (int32_t head = 0; head < shape.heads; ++head) {
+    const auto begin = static_cast<size_t>(head * shape.head_size);
+    const std::vector<double> weights = head_weights(shape, begin, query, keys, positions);
+    for (size_t position = 0; position < positions; ++position) {
+      mean[position] += weights[position] / shape.heads;
+    }
+  }
+  return mean;
 }
 
 double unit_roundoff(DataType type) {

@@ -23,6 +23,10 @@ using Vectors = std::vector<std::vector<float>>;
 std::vector<ExactElement> exact_attention(const cuda::HeadShape& shape, const std::vector<float>& query,
                                           const Vectors& keys, const Vectors& values, size_t positions);
 
+/// [positions] the weights of attention, averaged over the heads, straight from the definition.
+std::vector<double> exact_weights(const cuda::HeadShape& shape, const std::vector<float>& query,
+                                  const Vectors& keys, size_t positions);
+
 /// Largest relative error of rounding to a type.
 double unit_roundoff(DataType type);
 

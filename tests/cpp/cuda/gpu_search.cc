@@ -103,7 +103,8 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
             {},
             options.beam_groups,
             diversity_penalty_.data(),
-            token_scores_.data()};
+            token_scores_.data(),
+            nullptr};
   if (options.policy == PolicyKind::kSample) {
     samples_.emplace(state_.sentences);
     samples_->upload(options, nullptr);
@@ -145,7 +146,8 @@ std::vector<std::vector<Hypothesis>> GpuSearch::pooled(const SearchSnapshot& now
     }
     return found;
   };
-  return pool_->best(options_, now.steps, so_far(now.tokens), so_far(now.token_scores), nullptr);
+  return pool_->best(options_, now.steps, so_far(now.tokens), so_far(now.token_scores),
+                     std::vector<AttentionRows>(options_.max_lengths.size()), nullptr);
 }
 
 SearchSnapshot GpuSearch::snapshot() const {

@@ -100,6 +100,38 @@ struct CrossAttention {
   }
 };
 
+struct RecordAttention {
+  SearchState state;
+  StepInputs inputs;
+  int32_t source;
+  const int32_t* lengths;
+  const float *query, *keys;
+
+  void operator()() const {
+    for_each_row(state, inputs, [this](int32_t row, int32_t sentence) {
+      const AttentionRecord& record = *state.attention;
+      if (sentence >= record.sentences || *state.steps >= record.steps) return;
+      const int64_t step = int64_t{sentence} * record.steps + *state.steps;
+      for (int32_t k = 0; k < state.beam_size; ++k) {
+        write(row, k, record.rows + (step * state.beam_size + k) * record.source, record.source);
+      }
+    });
+  }
+
+ private:
+  void write(int32_t row, int32_t k, float* out, int32_t width) const {
+    std::fill_n(out, width, 0.0F);
+    for (int32_t head = 0; head < toy::kHeads; ++head) {
+      const float* asked =
+          query + static_cast<size_t>(row * state.beam_size + k) * kHidden + head * toy::kHeadSize;
+      const float* key = keys + (row * toy::kHeads + head) * source * toy::kHeadSize;
+      for (int32_t position = 0; position < lengths[row]; ++position) {
+        out[position] += toy::weight(asked, key + position * toy::kHeadSize);
+      }
+    }
+  }
+};
+
 struct EncoderAttention {
   PackedSources sources;
   const float* qkv;
@@ -174,6 +206,13 @@ void cross_attention(const SearchState& state, const StepInputs& inputs, const H
   launch(stream, CrossAttention{state, inputs, source, lengths, static_cast<const float*>(query),
                                 static_cast<const float*>(cross_k), static_cast<const float*>(cross_v),
                                 static_cast<float*>(out)});
+}
+
+void record_attention(const SearchState& state, const StepInputs& inputs, const HeadShape& /*shape*/,
+                      int32_t source, const int32_t* lengths, const void* query, const void* cross_k,
+                      DataType /*type*/, cudaStream_t stream) {
+  launch(stream, RecordAttention{state, inputs, source, lengths, static_cast<const float*>(query),
+                                 static_cast<const float*>(cross_k)});
 }
 
 }  // namespace nmt_trt::cuda

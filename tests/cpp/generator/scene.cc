@@ -1,6 +1,7 @@
 #include "scene.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <ostream>
@@ -26,13 +27,20 @@ class Reference {
 
   Found run() {
     std::vector<float> first;
+    std::vector<float> attention;
     for (const auto& source : sources_) {
       const auto start = std::make_shared<toy::Prefix>(source, nullptr, toy::kBos);
       append(first, start->logits());
+      append(attention, attention_of(*start));
       prefixes_.insert(prefixes_.end(), beam_size_, start);
     }
-    search_.start(first.data());
-    while (!search_.done()) search_.advance(next_logits().data());
+    search_.start(first.data(), {attention.data(), width()});
+    while (!search_.done()) {
+      const std::vector<float> logits = next_logits();
+      attention.clear();
+      for (const auto& prefix : prefixes_) append(attention, attention_of(*prefix));
+      search_.advance(logits.data(), {attention.data(), width()});
+    }
     return search_.results();
   }
 
@@ -40,6 +48,17 @@ class Reference {
   static size_t size(int32_t count) { return static_cast<size_t>(count); }
   static void append(std::vector<float>& logits, const std::vector<float>& row) {
     logits.insert(logits.end(), row.begin(), row.end());
+  }
+
+  int32_t width() const {
+    size_t longest = 0;
+    for (const auto& source : sources_) longest = std::max(longest, source.size());
+    return static_cast<int32_t>(longest);
+  }
+  std::vector<float> attention_of(const toy::Prefix& prefix) const {
+    std::vector<float> row = prefix.attention();
+    row.resize(size(width()), std::numeric_limits<float>::quiet_NaN());
+    return row;
   }
 
   std::vector<float> next_logits() {
@@ -111,6 +130,10 @@ Batch make_batch(const Wish& wish, uint32_t seed) {
   options.num_hypotheses = wish.beam_size;
   options.length_penalty = 0.6F;
   options.token_scores = wish.token_scores;
+  options.attention = wish.attention;
+  for (const auto& source : batch.sources) {
+    options.source_lengths.push_back(static_cast<int32_t>(source.size()));
+  }
   options.eos = toy::kEos;
   options.pad = toy::kPad;
   options.bos = toy::kBos;
@@ -139,6 +162,7 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
   wish.deterministic = between(random, 0, 3) == 0;
   wish.source = between(random, 1, 64);
   wish.token_scores = between(random, 0, 2) == 0;
+  wish.attention = between(random, 0, 3) == 0;
   const int32_t count = between(random, 1, wish.deterministic ? 32 : 64);
   while (static_cast<int32_t>(wish.ends.size()) < count) wish.ends.push_back(between(random, 1, longest));
   Batch batch = make_batch(wish, static_cast<uint32_t>(random()));
@@ -152,6 +176,10 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
     batch.options.beam_groups = wish.beam_size;
     batch.options.diversity_penalty =
         wish.beam_size > 1 ? 0.5F * static_cast<float>(between(random, 0, 6)) : 0.0F;
+  }
+  if (wish.policy != PolicyKind::kNemo && between(random, 0, 3) == 0) {
+    batch.options.coverage_penalty = 0.25F * static_cast<float>(between(random, 1, 4));
+    batch.options.num_hypotheses = between(random, 1, wish.beam_size);
   }
   if (wish.policy == PolicyKind::kSample) draw_sampling(random, batch.options);
   if (wish.policy != PolicyKind::kNemo) {
@@ -183,7 +211,7 @@ Generation generate(Generator& generator, const Batch& batch) {
   }
   const auto equal = [](const Hypothesis& a, const Hypothesis& b) {
     return a.tokens == b.tokens && a.score == b.score && a.log_prob == b.log_prob &&
-           a.token_scores == b.token_scores;
+           a.token_scores == b.token_scores && a.attention == b.attention;
   };
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (std::equal(found[i].begin(), found[i].end(), wanted[i].begin(), wanted[i].end(), equal)) continue;

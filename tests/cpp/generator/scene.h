@@ -31,6 +31,7 @@ struct Wish {
   int32_t max_length = 150;
   bool deterministic = false;
   bool token_scores = false;
+  bool attention = false;
   /// Longest source.
   int32_t source = 12;
 };

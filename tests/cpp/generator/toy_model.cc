@@ -111,6 +111,7 @@ Prefix::Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix
       values_[l][static_cast<size_t>(i)] = self_value(residual_, layer, i);
     }
     residual_ = add_self(residual_, self_attention(history, l));
+    if (layer == kAttentionLayer) attention_ = weights(source, layer);
     residual_ = add_cross(residual_, cross_attention(source, layer));
   }
 }
@@ -141,6 +142,19 @@ Hidden Prefix::cross_attention(const std::vector<Residual>& source, int32_t laye
     attention.write(&out[static_cast<size_t>(first)]);
   }
   return out;
+}
+
+std::vector<float> Prefix::weights(const std::vector<Residual>& source, int32_t layer) const {
+  const Hidden asked = query(residual_);
+  std::vector<float> sums(source.size(), 0.0F);
+  for (int32_t first = 0; first < kHidden; first += kHeadSize) {
+    for (size_t position = 0; position < source.size(); ++position) {
+      const float key[] = {cross_key(source[position], layer, first),
+                           cross_key(source[position], layer, first + 1)};
+      sums[position] += weight(&asked[static_cast<size_t>(first)], key);
+    }
+  }
+  return sums;
 }
 
 std::vector<float> Prefix::logits() const {

@@ -18,6 +18,7 @@ namespace nmt_trt::testing {
 namespace toy {
 
 inline constexpr int32_t kLayers = 2;
+inline constexpr int32_t kAttentionLayer = 1;
 inline constexpr int32_t kHeads = 2;
 inline constexpr int32_t kHeadSize = 2;
 inline constexpr int32_t kHidden = kHeads * kHeadSize;
@@ -27,9 +28,9 @@ inline constexpr int32_t kBos = 1;
 inline constexpr int32_t kEos = 2;
 inline constexpr int32_t kBadSource = 999;
 inline constexpr int32_t kEncoderLayers = 1;
-inline constexpr ModelShape kShape = {kLayers, kHeads,      kHeadSize, kEncoderLayers, kHeads, kHeadSize,
-                                      false,   kVocabulary, 160,       kEos,           kPad,   kBos,
-                                      64,      64};
+inline constexpr ModelShape kShape = {
+    kLayers, kHeads, kHeadSize, kEncoderLayers, kHeads, kHeadSize, false,          kVocabulary,
+    160,     kEos,   kPad,      kBos,           64,     64,        kAttentionLayer};
 
 using Hidden = std::array<float, kHidden>;
 
@@ -56,6 +57,11 @@ Hidden query(const Residual& residual);
 Residual add_self(const Residual& residual, const Hidden& attention);
 Residual add_cross(const Residual& residual, const Hidden& attention);
 float logit(const Residual& residual, int32_t token);
+
+/// What a head attends to a source token with. query, key: [kHeadSize]
+inline float weight(const float* query, const float* key) {
+  return mix(mix(query[0], query[1]), mix(key[0], key[1])) * 0x1p-28F;
+}
 
 /// One head's attention: a sum that depends on the order.
 class Attention {
@@ -90,16 +96,20 @@ class Prefix {
   Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token);
 
   std::vector<float> logits() const;
+  /// The weights of layer kAttentionLayer, added up over the heads: [source].
+  const std::vector<float>& attention() const { return attention_; }
 
  private:
   Hidden self_attention(const std::vector<const Prefix*>& history, size_t layer) const;
   Hidden cross_attention(const std::vector<Residual>& source, int32_t layer) const;
+  std::vector<float> weights(const std::vector<Residual>& source, int32_t layer) const;
 
   std::shared_ptr<const Prefix> before_;
   int32_t length_;
   Hidden keys_[kLayers];
   Hidden values_[kLayers];
   Residual residual_;
+  std::vector<float> attention_;
 };
 
 }  // namespace toy

@@ -83,7 +83,7 @@ class FakeModel(Model):
         prefixes = [list(map(int, row)) for row in target_prefix] if target_prefix is not None else [[]] * len(rows)
         answers = [
             [
-                _hypothesis([*prefix, *row[::-1], *[7] * n], scored=asked.token_scores)
+                _hypothesis([*prefix, *row[::-1], *[7] * n], scored=asked.token_scores, attends=asked.attention)
                 for n in range(asked.num_hypotheses)
             ]
             for prefix, row in zip(prefixes, rows, strict=True)
@@ -97,6 +97,7 @@ class FakeModel(Model):
         self.asked.append(list(inputs))
 
 
-def _hypothesis(tokens: list[int], *, scored: bool = False) -> Hypothesis:
+def _hypothesis(tokens: list[int], *, scored: bool = False, attends: bool = False) -> Hypothesis:
     scores = np.array([-1.0, -0.5], dtype=np.float32) if scored else None
-    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5, scores)
+    attention = np.eye(len(tokens), dtype=np.float32)[::-1] if attends else None
+    return Hypothesis(np.array(tokens, dtype=np.int32), -0.5, -1.5, scores, attention)

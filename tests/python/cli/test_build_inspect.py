@@ -30,7 +30,7 @@ def test_build_tells_what_it_made(run: Run, archive: Path, tmp_path: Path) -> No
     assert facts["encoder"].startswith("2 layers, hidden 16, inner 32, 2 heads")
     assert facts["languages"] == "en -> de"
     assert facts["tokenizer"] == "yttm"
-    assert "bytes in 14 files" in facts["size"]
+    assert "bytes in 15 files" in facts["size"]
     assert facts["time"].endswith(" s")
     assert run("translate", tmp_path / "model", "--max-length", 2, stdin=b"The harbour.\n").exit_code == 0
 

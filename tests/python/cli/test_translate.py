@@ -68,6 +68,8 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "max_length_delta": 6,
         "num_hypotheses": 2,
         "token_scores": True,
+        "attention": True,
+        "coverage_penalty": 0.4,
         "policy": "gnmt",
         "batch_size": 5,
         "batch_type": "sentences",
@@ -82,6 +84,7 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
     arguments += [
         "--deterministic",
         "--token-scores",
+        "--attention",
         "--bad-words=5 6, 7",
         "--suppress-tokens=8 9",
         "--allowed-tokens=4 5\n6",
@@ -144,6 +147,13 @@ def test_token_scores_need_json(run: Run, fake: FakeModel) -> None:
     assert (result.exit_code, result.stderr) == (2, "error: --token-scores needs --json, which has room for them\n")
     answer = json.loads(run("generate", "--token-scores", "--json", stdin=b"[5, 6]\n").stdout)
     assert answer["hypotheses"] == [{"tokens": [6, 5], "score": -0.5, "log_prob": -1.5, "token_scores": [-1.0, -0.5]}]
+
+
+def test_attention_needs_json(run: Run, fake: FakeModel) -> None:
+    result = run("translate", "--attention", stdin=b"a\n")
+    assert (result.exit_code, result.stderr) == (2, "error: --attention needs --json, which has room for it\n")
+    (hypothesis,) = json.loads(run("generate", "--attention", "--json", stdin=b"[5, 6]\n").stdout)["hypotheses"]
+    assert (hypothesis["attention"], hypothesis["alignment"]) == ([[0.0, 1.0], [1.0, 0.0]], [1, 0])
 
 
 @pytest.mark.parametrize(("given", "value"), [("true", True), ("false", False), ("never", "never")])

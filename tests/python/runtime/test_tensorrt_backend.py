@@ -97,6 +97,7 @@ def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None
         "bos": 2,
         "max_batch": 8,
         "max_source": 40,
+        "attention_layer": config.decoder.num_layers - 1,
         "memory_limit": 12345,
     }
 
@@ -262,6 +263,7 @@ def test_warmup(open_it: Open, directory: Path) -> None:
             "deterministic": False,
             "token_scores": False,
             "beam_groups": 1,
+            "attention": False,
             **options.score_keywords(),
         }
     ]
