@@ -44,6 +44,7 @@ class GenerationKeywords(TypedDict, total=False):
     token_scores: bool
     attention: bool
     coverage_penalty: float
+    replace_unknowns: bool
     sampling_temperature: float
     sampling_topk: int
     sampling_topp: float
@@ -93,6 +94,8 @@ class GenerationOptions(ScoreOptions):
         coverage_penalty: beta of the coverage penalty of Wu et al. 2016 (arXiv:1609.08144, equation 14), 0 to 100: the
             `beam_size` hypotheses that were found are ranked again by what it adds to their scores. With policy
             "sample" it changes scores only; not with policy "nemo".
+        replace_unknowns: whether unknown tokens of a translated text are replaced by the source words that they attend
+            to (docs/alignment.md); not of ids.
         sampling_temperature: of policy "sample": what scores are divided by, above 0, at most 100.
         sampling_topk: of policy "sample": only so many of the likeliest tokens may be drawn; 0 for all.
         sampling_topp: of policy "sample": of those only the likeliest, whose probabilities add up to this; above 0, at
@@ -123,6 +126,7 @@ class GenerationOptions(ScoreOptions):
     token_scores: bool = False
     attention: bool = False
     coverage_penalty: float = 0.0
+    replace_unknowns: bool = False
     sampling_temperature: float = 1.0
     sampling_topk: int = 0
     sampling_topp: float = 1.0
@@ -243,6 +247,7 @@ class GenerationOptions(ScoreOptions):
             token_scores=self.token_scores,
             attention=self.attention,
             coverage_penalty=self.coverage_penalty,
+            replace_unknowns=self.replace_unknowns,
             sampling_temperature=self.sampling_temperature,
             sampling_topk=self.sampling_topk,
             sampling_topp=self.sampling_topp,
@@ -315,11 +320,17 @@ class ResolvedOptions(ScoreOptions):
     diversity_penalty: float = 0.0
     attention: bool = False
     coverage_penalty: float = 0.0
+    replace_unknowns: bool = False
+
+    @property
+    def gives_attention(self) -> bool:
+        """Whether hypotheses have their attention, if only for what is made of it."""
+        return self.attention or self.replace_unknowns
 
     @property
     def keeps_attention(self) -> bool:
         """Whether the search needs to know what hypotheses attend to."""
-        return self.attention or self.coverage_penalty > 0
+        return self.gives_attention or self.coverage_penalty > 0
 
     def search_keywords(self) -> dict[str, Any]:
         """What the core's searches are told of these options, by name; not what differs from sentence to sentence."""
@@ -329,7 +340,7 @@ class ResolvedOptions(ScoreOptions):
             "num_hypotheses": self.num_hypotheses,
             "length_penalty": self.length_penalty,
             "token_scores": self.token_scores,
-            "attention": self.attention,
+            "attention": self.gives_attention,
             "coverage_penalty": self.coverage_penalty,
             "sampling_temperature": self.sampling_temperature,
             "sampling_topk": self.sampling_topk,

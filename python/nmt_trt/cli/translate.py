@@ -39,6 +39,14 @@ TargetPrefix = Annotated[
         rich_help_panel="Search",
     ),
 ]
+ReplaceUnknowns = Annotated[
+    bool,
+    typer.Option(
+        "--replace-unknowns",
+        help="Put the source word that an unknown token attends to in its place.",
+        rich_help_panel="Search",
+    ),
+]
 
 
 def translate(
@@ -46,6 +54,7 @@ def translate(
     as_json: AsJson = False,
     document: AsDocument = False,
     target_prefix: TargetPrefix = None,
+    replace_unknowns: ReplaceUnknowns = False,
     *,
     stream: StreamFlags,
     search: SearchFlags,
@@ -63,7 +72,14 @@ def translate(
         if target_prefix is not None:
             raise UsageError("--document contradicts --target-prefix, which is of lines")
         answer_stream(
-            model_dir, stream, search, runtime, windows=document_windows, render=str, several=False, keep_ends=True
+            model_dir,
+            stream,
+            search,
+            runtime,
+            windows=partial(document_windows, replace_unknowns=replace_unknowns),
+            render=str,
+            several=False,
+            keep_ends=True,
         )
         return
     with lines_beside(target_prefix) as prefixes:
@@ -72,7 +88,7 @@ def translate(
             stream,
             search,
             runtime,
-            windows=partial(translate_windows, target_prefix=prefixes),
+            windows=partial(translate_windows, target_prefix=prefixes, replace_unknowns=replace_unknowns),
             render=translation_json if as_json else translation_text,
             several=as_json,
         )

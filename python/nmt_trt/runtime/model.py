@@ -18,7 +18,7 @@ from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
-from nmt_trt.runtime.hypotheses import empty_hypothesis
+from nmt_trt.runtime.hypotheses import decoded, empty_hypothesis
 from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
@@ -158,6 +158,8 @@ class Model:
             BackendError: the backend failed; the next call may succeed.
         """
         resolved = make_options(**options).resolve(self.config)
+        if resolved.replace_unknowns:
+            raise UsageError("replace_unknowns is of text, and generate() gives ids; use translate()")
         rows = source_rows(src_ids, self.config)
         prefixes = None if target_prefix is None else target_rows("target_prefix", target_prefix, self.config)
         return self._generate(rows, resolved, progress, prefixes, range(first_number, first_number + len(rows)))
@@ -226,7 +228,7 @@ class Model:
         nothing = empty_hypothesis(resolved)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
         for index, hypotheses in zip(filled, result.hypotheses, strict=True):
-            answers[index] = [(pipeline.decode(h.tokens), h) for h in hypotheses]
+            answers[index] = [decoded(h, texts[index], pipeline, resolved) for h in hypotheses]
         result.timings.preprocess += preprocess
         result.timings.postprocess += time.perf_counter() - started
         return answers, result.timings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 _BYTES = 256
@@ -20,6 +21,13 @@ class ByteLevelTokenizer:
         """The bytes of the text in UTF-8."""
         return list(text.encode("utf-8"))
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """What is between spaces, and the spaces, each with the number of its bytes."""
+        parts = re.findall(r"\s+|\S+", text)
+        return [("" if part.isspace() else part, len(part.encode("utf-8"))) for part in parts]
+
+    def decode(self, ids: Sequence[int | str]) -> str:
         """The text of the bytes; invalid UTF-8 is dropped, and so is space at the end, as NeMo does."""
-        return bytes(token for token in ids if token < _BYTES).decode("utf-8", errors="ignore").rstrip()
+        kept = (token for token in ids if isinstance(token, str) or token < _BYTES)
+        parts = (token.encode("utf-8") if isinstance(token, str) else bytes([token]) for token in kept)
+        return b"".join(parts).decode("utf-8", errors="ignore").rstrip()

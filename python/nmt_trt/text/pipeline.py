@@ -10,7 +10,8 @@ import numpy as np
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import SourceTokens, TextConfig, TransformerConfig
 from nmt_trt.text.processors import Processor, make_processor
-from nmt_trt.text.tokenizer import Tokenizer, make_tokenizer
+from nmt_trt.text.tokenizer import Tokenizer, Word, make_tokenizer
+from nmt_trt.text.unknowns import replace_unknowns
 
 
 class TextPipeline:
@@ -70,11 +71,16 @@ class TextPipeline:
             MissingDependencyError: the language needs a package that is not installed.
         """
         check_text(text)
-        prepared = self._source_processor.prepare(text.rstrip("\n"))
-        ids = self._source.encode(prepared)
-        begins_with_language = self._text.inline_languages and ids[:1] in self._language_rows
+        ids = self._source.encode(self._source_processor.prepare(text.rstrip("\n")))
+        return [*self._before(ids), *ids, self._frame.eos]
+
+    def _before(self, ids: Sequence[int]) -> list[int]:
+        """What stands before the ids of a text."""
         bos = [] if self._frame.bos is None else [self._frame.bos]
-        return [*(() if begins_with_language else self._prefix), *bos, *ids, self._frame.eos]
+        return [*(() if self._names_language(ids) else self._prefix), *bos]
+
+    def _names_language(self, ids: Sequence[int]) -> bool:
+        return self._text.inline_languages and list(ids[:1]) in self._language_rows
 
     def encode_target(self, text: str) -> list[int]:
         """Ids of a translation, in the order in which they are generated, without special tokens around them.
@@ -93,9 +99,33 @@ class TextPipeline:
             UsageError: a multilingual model without a language.
             MissingDependencyError: the language needs a package that is not installed.
         """
+        return self._target_processor.restore(self._target.decode(self._known(tokens)))
+
+    def decode_replacing(self, tokens: Sequence[int] | np.ndarray, attention: np.ndarray, text: str) -> str:
+        """`decode`, with words of the source in the places of unknown tokens; see replace_unknowns.
+
+        Args:
+            tokens: generated ids.
+            attention: [tokens or more, source], of these tokens to what encode(text) gives.
+            text: the source.
+        """
+        ids, unknown = self._known(tokens), self._target.unk
+        if unknown not in ids:
+            return self.decode(ids)
+        replaced = replace_unknowns(ids, unknown, attention, self._source_words(text))
+        return self._target_processor.restore(self._target.decode(replaced))
+
+    def _known(self, tokens: Sequence[int] | np.ndarray) -> list[int]:
         size, unknown = self._target.vocab_size, self._target.unk
-        ids = [token if 0 <= token < size else unknown for token in map(int, tokens)]
-        return self._target_processor.restore(self._target.decode(ids))
+        return [token if 0 <= token < size else unknown for token in map(int, tokens)]
+
+    def _source_words(self, text: str) -> list[Word]:
+        """The words of what encode() gives; special ids are of none."""
+        prepared = self._source_processor.prepare(text.rstrip("\n"))
+        ids, words = self._source.encode(prepared), self._source.words(prepared)
+        if self._names_language(ids):
+            words[0] = ("", words[0][1])
+        return [("", len(self._before(ids))), *words, ("", 1)]
 
     @cached_property
     def _source_processor(self) -> Processor:

@@ -9,6 +9,8 @@ from typing import Any
 from nmt_trt.errors import ArchiveError
 from nmt_trt.text.dependencies import require
 
+SPACE = "\u2581"
+
 
 def load_processor(data: bytes) -> Any:
     """The sentencepiece library's SentencePieceProcessor of a serialized model.
@@ -28,6 +30,16 @@ def load_processor(data: bytes) -> Any:
     if not size:
         raise ArchiveError("a SentencePiece model without pieces")
     return processor
+
+
+def words_of(processor: Any, text: str) -> list[tuple[str, int]]:
+    """The words of a text, each with the number of its pieces; spaces alone are an empty one."""
+    words: list[list[str]] = []
+    for piece in processor.encode(text, out_type=str):
+        if piece.startswith(SPACE) or not words:
+            words.append([])
+        words[-1].append(piece)
+    return [(str(processor.decode_pieces(pieces)).strip(), len(pieces)) for pieces in words]
 
 
 class SentencePieceTokenizer:
@@ -61,6 +73,7 @@ class SentencePieceTokenizer:
             self._add(token)
         self._names = {number: token for token, number in self._added.items()}
         self._split = re.compile("|".join(map(re.escape, self._added))) if self._added else None
+        self._gap = " " if int(self._processor.piece_to_id(SPACE)) == self.unk else ""
 
     @property
     def vocab_size(self) -> int:
@@ -83,15 +96,27 @@ class SentencePieceTokenizer:
             start = match.end()
         return ids + list(self._processor.encode(text[start:]))
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """The words of a text, each with the number of its ids; an added token is one."""
+        if self._split is None:
+            return words_of(self._processor, text)
+        words: list[tuple[str, int]] = []
+        start = 0
+        for match in self._split.finditer(text):
+            words += [*words_of(self._processor, text[start : match.start()]), (match.group(), 1)]
+            start = match.end()
+        return words + words_of(self._processor, text[start:])
+
+    def decode(self, ids: Sequence[int | str]) -> str:
         """Text of ids. An added token stands between spaces; added pad, bos and eos are dropped.
 
-        NeMo leaves those three in the text, as `<eos>` and so on.
+        NeMo leaves those three in the text, as `<eos>` and so on. A word in the place of an id begins where the pieces
+        before it end, or behind a space where no piece is a space alone.
         """
         parts: list[str] = []
-        run: list[int] = []
+        run: list[int | str] = []
         for token in ids:
-            if token not in self._names:
+            if isinstance(token, str) or token not in self._names:
                 run.append(token)
             elif token not in (self.pad, self.bos, self.eos):
                 parts += [self._decode_run(run), self._names[token]]
@@ -99,8 +124,14 @@ class SentencePieceTokenizer:
         text = " ".join([*parts, self._decode_run(run)])
         return text.strip() if self._legacy else text
 
-    def _decode_run(self, ids: list[int]) -> str:
-        return str(self._processor.decode(ids)) if ids else ""
+    def _decode_run(self, ids: list[int | str]) -> str:
+        if not any(isinstance(token, str) for token in ids):
+            return str(self._processor.decode(ids)) if ids else ""
+        pieces = [
+            (self._gap if place else "") + token if isinstance(token, str) else self._processor.id_to_piece(token)
+            for place, token in enumerate(ids)
+        ]
+        return str(self._processor.decode_pieces(pieces))
 
     def _legacy_special(self, name: str) -> int:
         number = int(getattr(self._processor, f"{name}_id")())

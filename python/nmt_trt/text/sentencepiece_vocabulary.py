@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from nmt_trt.errors import ArchiveError
 from nmt_trt.models.config import VocabularyConfig
-from nmt_trt.text.sentencepiece_model import load_processor
+from nmt_trt.text.sentencepiece_model import SPACE, load_processor, words_of
 
-_SPACE = "\u2581"
 _LANGUAGE = re.compile(r">>.*?<<", re.DOTALL)
 
 
@@ -42,6 +41,7 @@ class SentencePieceVocabularyTokenizer:
         self.pad, self.eos, self.unk = (self._ids[name] for name in names)
         self._pieces = {number: piece for piece, number in self._ids.items()}
         longest_first = sorted(filter(None, names), key=len, reverse=True)
+        self._gap = "" if SPACE in self._ids else SPACE
         self._special = re.compile("|".join(map(re.escape, longest_first)))
 
     @property
@@ -64,12 +64,29 @@ class SentencePieceVocabularyTokenizer:
             start = match.end()
         return ids + self._encode_plain(text[start:])
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids; special tokens and ids without a piece leave no trace."""
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """The words of a text, each with the number of its ids; special tokens and `>>xxx<<` are words."""
+        words: list[tuple[str, int]] = []
+        start = 0
+        for match in self._special.finditer(text):
+            words += [*self._plain_words(text[start : match.start()]), (match.group(), 1)]
+            start = match.end()
+        return words + self._plain_words(text[start:])
+
+    def decode(self, ids: Sequence[int | str]) -> str:
+        """Text of ids; special tokens and ids without a piece leave no trace.
+
+        A word in the place of an id begins where the pieces before it end, or behind a space where no piece is a space
+        alone.
+        """
         dropped = (self.pad, self.eos, self.unk)
-        pieces = [self._pieces[token] for token in ids if token not in dropped and token in self._pieces]
+        pieces = [
+            self._gap + token if isinstance(token, str) else self._pieces[token]
+            for token in ids
+            if isinstance(token, str) or (token not in dropped and token in self._pieces)
+        ]
         text = str(self._processor.decode_pieces(pieces)) if pieces else ""
-        return text.replace(_SPACE, " ").strip()
+        return text.replace(SPACE, " ").strip()
 
     def _encode_plain(self, text: str) -> list[int]:
         """Ids of a text without special tokens in it."""
@@ -77,6 +94,12 @@ class SentencePieceVocabularyTokenizer:
         pieces = [] if prefix is None else [prefix.group()]
         pieces += self._processor.encode(text if prefix is None else text[prefix.end() :], out_type=str)
         return [self._ids.get(piece, self.unk) for piece in pieces]
+
+    def _plain_words(self, text: str) -> list[tuple[str, int]]:
+        prefix = _LANGUAGE.match(text)
+        if prefix is None:
+            return words_of(self._processor, text)
+        return [(prefix.group(), 1), *words_of(self._processor, text[prefix.end() :])]
 
 
 def read_vocabulary(data: bytes, name: str) -> dict[str, int]:

@@ -12,6 +12,9 @@ from nmt_trt.text.sentencepiece_model import SentencePieceTokenizer
 from nmt_trt.text.sentencepiece_vocabulary import SentencePieceVocabularyTokenizer
 from nmt_trt.text.yttm import YttmTokenizer
 
+Word = tuple[str, int]
+"""A word and how many ids it has; no text where ids are of no word, as those of spaces."""
+
 
 class Tokenizer(Protocol):
     """Subword ids of a text and back. Safe to use from several threads.
@@ -35,8 +38,11 @@ class Tokenizer(Protocol):
     def encode(self, text: str) -> list[int]:
         """Ids of a text without special tokens around it."""
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, each below vocab_size; special ones leave no trace."""
+    def words(self, text: str) -> list[Word]:
+        """The words of a text, each with the number of its ids; in their order those of encode()."""
+
+    def decode(self, ids: Sequence[int | str]) -> str:
+        """Text of ids, each below vocab_size; special ones leave no trace. A string is a word in the place of an id."""
 
 
 def make_tokenizer(config: TokenizerConfig, files: Mapping[str, bytes]) -> Tokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,9 +72,24 @@ class YttmTokenizer:
             ids = [token for token in ids if token]
         return ids[::-1] if self._right_to_left else ids
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids; special tokens, the unknown one among them, are dropped."""
-        pieces = [self._pieces[token] for token in ids]
+    def words(self, text: str) -> list[tuple[str, int]]:
+        """The words of a text, each with the number of its ids."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        kept = [
+            word for token, word in zip(encoding.ids, encoding.word_ids, strict=True) if token or not self._drops_zero
+        ]
+        counts = Counter(kept)
+        words = [(word, counts[index]) for index, word in enumerate(filter(None, re.split(_SEPARATOR, text)))]
+        return words[::-1] if self._right_to_left else words
+
+    def decode(self, ids: Sequence[int | str]) -> str:
+        """Text of ids; special tokens, the unknown one among them, are dropped.
+
+        A word in the place of an id begins where the pieces before it end, or behind a space where a space alone is
+        never kept.
+        """
+        gap = " " if self._pieces[0] == " " else ""
+        pieces = [gap + token if isinstance(token, str) else self._pieces[token] for token in ids]
         return "".join(reversed(pieces) if self._right_to_left else pieces).removeprefix(" ")
 
 

@@ -70,6 +70,7 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
         "token_scores": True,
         "attention": True,
         "coverage_penalty": 0.4,
+        "replace_unknowns": True,
         "policy": "gnmt",
         "batch_size": 5,
         "batch_type": "sentences",
@@ -82,6 +83,7 @@ def test_every_option_reaches_the_model(run: Run, fake: FakeModel) -> None:
     }
     arguments = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not True]
     arguments += [
+        "--replace-unknowns",
         "--deterministic",
         "--token-scores",
         "--attention",
