@@ -43,6 +43,19 @@ class FakeLibrary:
         self.given_cache = content
 
 
+class CoreHypothesis:
+    """A hypothesis as the core tells it."""
+
+    def __init__(self, found: Hypothesis, source: int) -> None:
+        self.tokens, self.score, self.log_prob = found.tokens, found.score, found.log_prob
+        self.token_scores = found.token_scores
+        self._attention, self._source = found.attention, source
+
+    def attention(self, source: int) -> NDArray[np.float32] | None:
+        assert source == self._source
+        return self._attention
+
+
 class FakeGenerator:
     """Translates with the model in `directory`, asking for plans as the real one does.
 
@@ -66,7 +79,7 @@ class FakeGenerator:
 
     def generate(
         self, ids: NDArray[np.int32], lengths: NDArray[np.int32], **options: Any
-    ) -> tuple[list[list[Hypothesis]], float, float]:
+    ) -> tuple[list[list[CoreHypothesis]], float, float]:
         assert {array.dtype for array in (ids, lengths, options["max_lengths"])} == {np.dtype(np.int32)}
         self.calls.append({"shape": ids.shape, "lengths": lengths.tolist(), **options})
         if self.failures:
@@ -106,7 +119,7 @@ class FakeGenerator:
 
     def _alone(
         self, row: NDArray[np.int32], limit: int, prefix: list[int] | None, options: dict[str, Any]
-    ) -> list[Hypothesis]:
+    ) -> list[CoreHypothesis]:
         resolved = ResolvedOptions(
             max_length=limit,
             max_length_delta=-1,
@@ -115,7 +128,8 @@ class FakeGenerator:
             **{name: value for name, value in options.items() if name not in PER_SENTENCE},
         )
         prefixes = None if prefix is None else [np.array(prefix, np.int32)]
-        return self._cpu.search([row], resolved, Timings(), target_prefix=prefixes)[0]
+        found = self._cpu.search([row], resolved, Timings(), target_prefix=prefixes)[0]
+        return [CoreHypothesis(h, row.size) for h in found]
 
 
 class FakeCore:

@@ -123,7 +123,7 @@ def test_unusable_ids_are_refused(model: nmt_trt.Model, given: object, message: 
         ({"policy": "other"}, "policy must be one of gnmt, nemo"),
         ({"policy": "nemo", "deterministic": True}, "contradicts"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"beams": 4}, "unknown generation option beams; known: bad_words, batch_size"),
+        ({"beams": 4}, "unknown generation option beams; known: allowed_tokens, attention, bad_words"),
     ],
 )
 def test_unusable_options_are_refused(model: nmt_trt.Model, options: Any, message: str) -> None:

@@ -339,3 +339,20 @@ def test_prefixes_and_token_scores_reach_the_generator(open_it: Open, directory:
     assert generator.warmups[0]["token_scores"] is True
     (plain, *_), *_ = backend.search(rows, resolved(directory), Timings())
     assert plain.token_scores is None
+
+
+def test_attention_is_asked_for_where_it_is_needed(open_it: Open, directory: Path) -> None:
+    backend, generator = open_it()
+    rows = [np.array([BOS, 5, EOS], np.int32), np.array([BOS, 6, 7, 8, EOS], np.int32)]
+    for options in (resolved(directory, attention=True), resolved(directory, replace_unknowns=True)):
+        for row, (best, *_) in zip(rows, backend.search(rows, options, Timings()), strict=True):
+            assert best.attention is not None and best.attention.shape[1] == row.size
+        assert generator.calls[-1]["attention"] is True
+        backend.warmup(1, 3, options)
+        assert generator.warmups[-1]["attention"] is True
+    (best, *_), *_ = backend.search(rows, resolved(directory, coverage_penalty=0.3), Timings())
+    assert best.attention is None
+    call = generator.calls[-1]
+    assert (call["attention"], call["coverage_penalty"]) == (False, 0.3)
+    backend.warmup(1, 3, resolved(directory, coverage_penalty=0.3))
+    assert generator.warmups[-1]["attention"] is True

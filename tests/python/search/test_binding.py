@@ -210,3 +210,27 @@ def test_searches_in_several_threads_do_not_disturb_each_other() -> None:
     expected = [run(case) for case in cases]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(run, cases)) == expected
+
+
+def test_attention_is_checked_and_belongs_to_its_source() -> None:
+    search = new_search(beam_size=1, attention=True, source_lengths=[2, 1, 3])
+    logits = np.tile(np.arange(VOCABULARY, dtype=np.float32), (3, 1))
+    with pytest.raises(UsageError, match=r"attention must be rows of at least 2 source tokens; given none"):
+        search.start(logits)
+    with pytest.raises(UsageError, match=r"attention must be a C-contiguous float32 array of shape \[3, any\]"):
+        search.start(logits, np.ones((2, 3), np.float32))
+    with pytest.raises(UsageError, match=r"attention must be rows of at least 3 source tokens; given 2"):
+        search.start(logits, np.ones((3, 2), np.float32))
+    search.start(logits, np.arange(9, dtype=np.float32).reshape(3, 3))
+    found = [sentence[0] for sentence in search.results()]
+    assert [h.attention(length).tolist() for h, length in zip(found, (2, 1, 3), strict=True)] == [
+        [[0, 1]],
+        [[3]],
+        [[6, 7, 8]],
+    ]
+    with pytest.raises(UsageError, match="source must be the tokens of the source; given 2"):
+        found[2].attention(2)
+    with pytest.raises(UsageError, match="source_lengths must be one for each of 3; given 1"):
+        new_search(attention=True, source_lengths=[2])
+    with pytest.raises(UsageError, match="coverage_penalty must be a finite number, 0 or more"):
+        new_search(coverage_penalty=float("nan"), source_lengths=[2, 1, 3])
