@@ -152,7 +152,10 @@ def _fairseq_ids(model: bytes, names: Mapping[str, str]) -> Ids:
             f"{_MODEL} begins with {', '.join(pieces[: len(_OWN_PIECES)])}; expected {', '.join(_OWN_PIECES)}"
         )
     special = [names[name] for name in ("bos", "pad", "eos", "unk")]
-    return {piece: number for number, piece in enumerate([*special, *pieces[len(_OWN_PIECES) :]])}
+    ids = {piece: number for number, piece in enumerate([*special, *pieces[len(_OWN_PIECES) :]])}
+    if len(ids) != len(pieces) + 1:
+        raise ArchiveError(f"{_MODEL} has a piece that is called as a special token")
+    return ids
 
 
 def _languages(
