@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,13 @@ def _enliven_output(model: Any, generator: torch.Generator) -> None:
     norm.weight *= 1.0 / deviation
     norm.bias *= 1.0 / deviation
     length = norm.bias.square().sum()
-    for token, logit in ((EOS, 1.5), (PAD, -8.0)):  # what the norm's bias alone makes of its row
+    likely = math.sqrt(2 * math.log(len(table)))  # about the largest of all the others
+    for token, logit in ((EOS, likely), (PAD, -8.0)):  # what the norm's bias alone makes of its row
         table[token] *= 0.2
         table[token] += norm.bias * (logit - table[token] @ norm.bias) / length
     if hasattr(model, "final_logits_bias"):
         model.final_logits_bias.copy_(0.5 * torch.randn(model.final_logits_bias.shape, generator=generator))
-        model.final_logits_bias[0, PAD] = -8.0
+        model.final_logits_bias[0, EOS], model.final_logits_bias[0, PAD] = 0.0, -8.0
 
 
 def random_multilingual_sources(vocabulary: int, count: int, longest: int, seed: int) -> list[np.ndarray]:

@@ -28,7 +28,7 @@ _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
 def write_tokenizer(path: Path, tokenizer: str, **settings: Any) -> int:
     """Write the tokenizer files of a checkpoint; returns the size of its vocabulary."""
-    path.mkdir(exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     model = sentencepiece_model(110, (0, -1, 1, 2), model_type="unigram" if "MBart" in tokenizer else "bpe")
     (path / "sentencepiece.bpe.model").write_bytes(model)
     processor = sentencepiece.SentencePieceProcessor()
