@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,17 +25,14 @@ from nmt_trt.models.huggingface_tokenizers import (
     without_tokenizer,
 )
 from nmt_trt.models.sections import Findings, Section
+from nmt_trt.models.tokenizer_json import OWN_PIECES, TOKENIZER_JSON, Ids, sentencepiece_of
 from nmt_trt.text.sentencepiece_model import load_processor
 from nmt_trt.text.sentencepiece_vocabulary import read_vocabulary
 
 _MODEL, _VOCABULARY = "sentencepiece.bpe.model", "vocab.json"
 _ADDED_TOKENS, _SPECIAL_TOKENS = "added_tokens.json", "special_tokens_map.json"
 _NAMES = {"bos": "<s>", "pad": "<pad>", "eos": "</s>", "unk": "<unk>", "mask": "<mask>"}
-_OWN_PIECES = ("<unk>", "<s>", "</s>")
-"""What fairseq takes the first pieces of a SentencePiece model for; it has special tokens of its own instead."""
 _LANGUAGE = re.compile(r"__([a-z]+)__|([a-z]{2,3}_[A-Z][A-Za-z]+)")
-
-Ids = dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -81,23 +78,21 @@ def import_fairseq_text(directory: CheckpointDirectory, config: HuggingFaceConfi
     scheme = _scheme(settings, config)
     language_last = settings.flag("legacy_behaviour", scheme.language_last)
     notes = settings_notes(settings)
-    files = [_MODEL, *([_VOCABULARY] if scheme.own_vocabulary else [])]
-    if missing := {name for name in files if not directory.has(name)}:
+    if missing := _missing(directory, scheme):
         findings.report()
         return without_tokenizer(missing, config.special_tokens)
-    contents = {name: directory.read(name, directory.limits.tokenizer) for name in files}
-    if scheme.own_vocabulary:
-        ids = read_vocabulary(contents[_VOCABULARY], _VOCABULARY)
-    else:
-        ids = _fairseq_ids(contents[_MODEL], names)
-    languages = _languages(directory, settings, scheme, ids, names)
+    model, ids, added = _pieces(directory, scheme, names)
+    added |= _added_tokens(directory, settings)
+    languages = _languages(added, scheme, ids, names, settings)
+    known = {*ids, *names.values(), *map(scheme.token.format, languages)}
+    refuse_added_tokens(settings, {*added, *_special_tokens(directory, settings)} - known)
     source_language = settings.text("src_lang")
     if source_language is not None and source_language not in languages:
         settings.invalid("src_lang", "one of its languages", source_language)
     findings.report()
     tokens = {scheme.token.format(language): number for language, number in languages.items()}
     ids |= tokens
-    contents[_VOCABULARY] = json.dumps(ids, ensure_ascii=False).encode()
+    contents = {_MODEL: model, _VOCABULARY: json.dumps(ids, ensure_ascii=False).encode()}
     vocabulary = VocabularyConfig(
         file=_VOCABULARY,
         unk=names["unk"],
@@ -136,7 +131,30 @@ def _scheme(settings: Section, config: HuggingFaceConfig) -> _Scheme:
     return _Scheme(fairseq_languages.WMT21, scheme.token, scheme.own_vocabulary)
 
 
-def _fairseq_ids(model: bytes, names: Mapping[str, str]) -> Ids:
+def _missing(directory: CheckpointDirectory, scheme: _Scheme) -> list[str]:
+    """The files without which there is no tokenizer."""
+    needed = [_MODEL, _VOCABULARY] if scheme.own_vocabulary else [_MODEL]
+    missing = [name for name in needed if not directory.has(name)]
+    return [] if not scheme.own_vocabulary and directory.has(TOKENIZER_JSON) else missing
+
+
+def _pieces(directory: CheckpointDirectory, scheme: _Scheme, names: Mapping[str, str]) -> tuple[bytes, Ids, Ids]:
+    """A SentencePiece model, the ids of its pieces and of special tokens, and those of tokens added to them.
+
+    Raises:
+        ArchiveError: a damaged file.
+    """
+    limit = directory.limits.tokenizer
+    special = [names[name] for name in ("bos", "pad", "eos", "unk")]
+    if not directory.has(_MODEL):
+        return sentencepiece_of(directory.read_object(TOKENIZER_JSON, limit), special)
+    model = directory.read(_MODEL, limit)
+    if scheme.own_vocabulary:
+        return model, read_vocabulary(directory.read(_VOCABULARY, limit), _VOCABULARY), {}
+    return model, _fairseq_ids(model, special), {}
+
+
+def _fairseq_ids(model: bytes, special: Sequence[str]) -> Ids:
     """fairseq's ids of the pieces of a SentencePiece model: its own special tokens, then from the model's third on.
 
     Raises:
@@ -147,27 +165,23 @@ def _fairseq_ids(model: bytes, names: Mapping[str, str]) -> Ids:
     except ArchiveError as error:
         raise ArchiveError(f"{_MODEL}: {error}") from error
     pieces: list[str] = processor.id_to_piece(list(range(processor.get_piece_size())))
-    if tuple(pieces[: len(_OWN_PIECES)]) != _OWN_PIECES:
+    if tuple(pieces[: len(OWN_PIECES)]) != OWN_PIECES:
         raise ArchiveError(
-            f"{_MODEL} begins with {', '.join(pieces[: len(_OWN_PIECES)])}; expected {', '.join(_OWN_PIECES)}"
+            f"{_MODEL} begins with {', '.join(pieces[: len(OWN_PIECES)])}; expected {', '.join(OWN_PIECES)}"
         )
-    special = [names[name] for name in ("bos", "pad", "eos", "unk")]
-    ids = {piece: number for number, piece in enumerate([*special, *pieces[len(_OWN_PIECES) :]])}
+    ids = {piece: number for number, piece in enumerate([*special, *pieces[len(OWN_PIECES) :]])}
     if len(ids) != len(pieces) + 1:
         raise ArchiveError(f"{_MODEL} has a piece that is called as a special token")
     return ids
 
 
-def _languages(
-    directory: CheckpointDirectory, settings: Section, scheme: _Scheme, ids: Ids, names: Mapping[str, str]
-) -> Ids:
-    """Ids by language: those that a file gives, or else those behind the vocabulary in fairseq's order.
+def _languages(added: Ids, scheme: _Scheme, ids: Ids, names: Mapping[str, str], settings: Section) -> Ids:
+    """Ids by language: those among the added tokens, or else those behind the vocabulary in fairseq's order.
 
-    Adds the mask token to `ids`, and takes note of tokens that are neither.
+    Adds the mask token to `ids`, and takes note of added tokens whose ids contradict these.
     """
-    added = _added_tokens(directory, settings)
     for token in added.keys() & ids.keys():
-        if added.pop(token) != ids[token]:
+        if added[token] != ids[token]:
             settings.findings.invalid.append(f"{token!r} has another id among the added tokens than {ids[token]}")
     languages = {
         (match[1] or match[2]): number for token, number in added.items() if (match := _LANGUAGE.fullmatch(token))
@@ -178,8 +192,6 @@ def _languages(
             added.setdefault(names["mask"], len(ids) + len(languages))
     if names["mask"] in added:
         ids[names["mask"]] = added[names["mask"]]
-    known = {*ids, *names.values(), *map(scheme.token.format, languages)}
-    refuse_added_tokens(settings, ({*added, *_special_tokens(directory, settings)}) - known)
     return languages
 
 

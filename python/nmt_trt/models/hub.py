@@ -15,6 +15,7 @@ _SMALL_FILES = (
     "special_tokens_map.json",
     "*.spm",
     "sentencepiece.bpe.model",
+    "tokenizer.json",
     "vocab.json",
     "target_vocab.json",
 )

@@ -107,6 +107,45 @@ def test_legacy_nllb_names_the_language_behind(tmp_path: Path) -> None:
     assert ids[-2:] == [2, token(both, "eng_Latn")]
 
 
+@pytest.mark.parametrize("name", [name for name in TOKENIZERS if name != "M2M100Tokenizer"])
+def test_what_transformers_5_saves_is_one_file(tmp_path: Path, name: str) -> None:
+    both = Both(tmp_path, name)
+    both.reference.src_lang = LANGUAGES[name][0]
+    for file in ("sentencepiece.bpe.model", "tokenizer_config.json"):
+        (tmp_path / file).unlink()
+    both.reference.save_pretrained(tmp_path)
+    assert not (tmp_path / "sentencepiece.bpe.model").exists()
+    saved = TOKENIZERS[name].from_pretrained(tmp_path)
+    ours = pipeline(tmp_path).with_languages(*LANGUAGES[name])
+    for text in TEXTS:
+        assert ours.encode(text) == saved(text).input_ids, text
+    assert ours.decode(ours.encode(TEXTS[0])) == TEXTS[0]
+
+
+DAMAGES: dict[str, dict[str, Any]] = {
+    "expected a model of the type BPE or Unigram": {"model": {"type": "WordPiece"}},
+    "is damaged (KeyError: 'vocab')": {"model": {"type": "BPE"}},
+    "is damaged (AttributeError": {"model": {"type": "BPE", "vocab": [1], "merges": []}},
+    "is damaged (ValueError: not enough values": {"model": {"type": "BPE", "vocab": {"a": 9}, "merges": ["ab"]}},
+    "is damaged (ValueError: a score is not a number": {"model": {"type": "Unigram", "vocab": [["a", 1e40]]}},
+    "is damaged (TypeError": {"added_tokens": 5},
+    "is damaged (Error": {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "*"}},
+    "has no id for": {"model": {"type": "Unigram", "vocab": [["a", 1.0]]}, "added_tokens": []},
+    "have the same id 9": {"model": {"type": "BPE", "vocab": {"a": 9, "b": 9}, "merges": []}},
+}
+
+
+@pytest.mark.parametrize("message", DAMAGES)
+def test_a_wrong_tokenizer_json_is_one_clear_error(tmp_path: Path, message: str) -> None:
+    both = Both(tmp_path, "NllbTokenizer")
+    (tmp_path / "sentencepiece.bpe.model").unlink()
+    both.reference.save_pretrained(tmp_path)
+    edit_json(tmp_path / "tokenizer.json", **DAMAGES[message])
+    with pytest.raises(ArchiveError) as error:
+        import_huggingface(tmp_path)
+    assert message in str(error.value)
+
+
 def test_ids_without_added_tokens_are_fairseqs(tmp_path: Path) -> None:
     """Those of the first published checkpoints, whose tokenizer_config.json names no ids."""
     both = Both(tmp_path, "NllbTokenizer")
