@@ -176,9 +176,9 @@ def _fairseq_ids(model: bytes, special: Sequence[str]) -> Ids:
 
 
 def _languages(added: Ids, scheme: _Scheme, ids: Ids, names: Mapping[str, str], settings: Section) -> Ids:
-    """Ids by language: those among the added tokens, or else those behind the vocabulary in fairseq's order.
+    """Ids by language: those among the added tokens, and if no language of fairseq's is there, all of these besides.
 
-    Adds the mask token to `ids`, and takes note of added tokens whose ids contradict these.
+    Those stand behind the vocabulary. Adds the mask token to `ids`, and takes note of added tokens with other ids there.
     """
     for token in added.keys() & ids.keys():
         if added[token] != ids[token]:
@@ -186,10 +186,10 @@ def _languages(added: Ids, scheme: _Scheme, ids: Ids, names: Mapping[str, str], 
     languages = {
         (match[1] or match[2]): number for token, number in added.items() if (match := _LANGUAGE.fullmatch(token))
     }
-    if not languages:
-        languages = {language: len(ids) + place for place, language in enumerate(scheme.languages)}
+    if languages.keys().isdisjoint(scheme.languages):
+        languages |= {language: len(ids) + place for place, language in enumerate(scheme.languages)}
         if not scheme.own_vocabulary:
-            added.setdefault(names["mask"], len(ids) + len(languages))
+            added.setdefault(names["mask"], len(ids) + len(scheme.languages))
     if names["mask"] in added:
         ids[names["mask"]] = added[names["mask"]]
     return languages

@@ -77,6 +77,8 @@ class Model:
         self._backend: Backend = open_backend(backend, self.directory, self.config, threads, engine_options)
         files = read_tokenizer_files(self.directory, self.config)
         self._text = None
+        if self.config.text is None and (source_language or target_language):
+            raise UsageError(f"{self.directory}: this model has no tokenizer, so it knows no languages to choose from")
         if self.config.text is not None:
             self._text = TextPipeline(self.config, files).with_languages(source_language, target_language)
         self._lock = threading.Lock()

@@ -137,6 +137,23 @@ def test_policy_nemo_forces_no_token(pair: Pair) -> None:
         pair.model.generate(sources, policy="nemo", max_length=5)
 
 
+def test_languages_of_a_model_without_tokenizer_are_refused(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "M2M100Tokenizer", 0)
+    (tmp_path / "checkpoint" / "vocab.json").unlink()
+    nmt_trt.build(tmp_path / "checkpoint", tmp_path / "model", overwrite=True)
+    with pytest.raises(UsageError, match="no tokenizer, so it knows no languages to choose from"):
+        pair.open(target="de")
+    with pytest.raises(UsageError, match="this model has no tokenizer; it can only generate"):
+        pair.open().translate("a")
+
+
+def test_allowed_tokens_need_the_language(pair: Pair) -> None:
+    sources = random_multilingual_sources(pair.recorder.vocab_size, 2, 5, 0)
+    allowed = [*range(10, 40), pair.token]
+    for row in pair.model.generate(sources, allowed_tokens=allowed, max_length=9).sequences:
+        assert set(row.tolist()) <= set(allowed)
+
+
 def test_texts_are_translated_as_transformers_does(pair: Pair) -> None:
     inputs = pair.tokenizer(list(SENTENCES[:6]), return_tensors="pt", padding=True)
     key = "decoder_start_token_id" if pair.starts else "forced_bos_token_id"
