@@ -178,7 +178,7 @@ def _fairseq_ids(model: bytes, special: Sequence[str]) -> Ids:
 def _languages(added: Ids, scheme: _Scheme, ids: Ids, names: Mapping[str, str], settings: Section) -> Ids:
     """Ids by language: those among the added tokens, and if no language of fairseq's is there, all of these besides.
 
-    Those stand behind the vocabulary. Adds the mask token to `ids`, and takes note of added tokens with other ids there.
+    Those stand behind the vocabulary. Adds the mask token to `ids`, and takes note of added tokens of other ids there.
     """
     for token in added.keys() & ids.keys():
         if added[token] != ids[token]:
