@@ -29,8 +29,8 @@ def build(checkpoint: str | Path, directory: str | Path, *, overwrite: bool = Fa
     """Import a checkpoint and write a model directory with its ONNX graphs.
 
     Args:
-        checkpoint: a `.nemo` file, the directory of a Hugging Face Marian checkpoint, or the name of one, such as
-            Helsinki-NLP/opus-mt-en-de, which is then downloaded.
+        checkpoint: a `.nemo` file, the directory of a Hugging Face checkpoint (Marian, M2M100, NLLB, mBART), or the
+            name of one, such as Helsinki-NLP/opus-mt-en-de, which is then downloaded.
         directory: the directory to make; nothing is written unless everything succeeds.
         overwrite: replace a model that is already there.
         precision: "fp32", or "fp16" or "bf16" to write graphs of that precision beside the fp32 ones.

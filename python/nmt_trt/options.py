@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.option_checks import check_range
-from nmt_trt.score_options import LEFT_ALONE, ScoreOptions
+from nmt_trt.score_options import LEFT_ALONE, NO_TOKEN, ScoreOptions
 
 Policy = Literal["gnmt", "nemo", "hf", "sample"]
 EarlyStopping = Literal["never"] | bool
@@ -233,6 +233,8 @@ class GenerationOptions(ScoreOptions):
             raise UsageError(f"min_length must be at most max_length {max_length}; given {self.min_length}")
         self._check_beam_size(beam_size)
         scores = self.filled_scores(defaults)
+        if self.policy == "nemo" and scores["forced_bos"] != NO_TOKEN:
+            raise UsageError("policy 'nemo' forces no first token, which names this model's target language")
         resolved = ResolvedOptions(
             beam_size=beam_size,
             length_penalty=defaults["length_penalty"] if self.length_penalty is None else self.length_penalty,
@@ -289,6 +291,7 @@ class GenerationOptions(ScoreOptions):
             "max_length_delta": own.max_length_delta,
             "early_stopping": False,
             **LEFT_ALONE,
+            "forced_bos": own.forced_bos,
         }
         if self.policy == "hf" and own.hf is not None:
             values |= own.hf.model_dump()

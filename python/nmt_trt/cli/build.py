@@ -42,8 +42,9 @@ Checkpoint = Annotated[
     Path,
     typer.Argument(
         metavar="CHECKPOINT",
-        help="A NeMo translation model (.nemo), or a Hugging Face Marian model: its directory, or its name, by which "
-        "it is downloaded. Without MODEL_DIR, a model directory that is to get engines.",
+        help="A NeMo translation model (.nemo), or one of Hugging Face (Marian, M2M100, NLLB, mBART): its "
+        "directory, or its name, by which it is downloaded. Without MODEL_DIR, a model directory that is to get "
+        "engines.",
     ),
 ]
 Directory = Annotated[

@@ -20,6 +20,7 @@ from nmt_trt.cli.session import open_model
 from nmt_trt.errors import MissingDependencyError
 from nmt_trt.results import Timings
 from nmt_trt.runtime.stream import translate_stream
+from nmt_trt.text.sentences import primary_language
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -97,7 +98,7 @@ def _metrics(model: Model) -> dict[str, Metric]:
     """
     import sacrebleu  # takes a while, and no other command needs it
 
-    language = model.config.text.target_language if model.config.text is not None else None
+    language = primary_language(model.languages[1]) if model.config.text is not None else None
     try:
         return {"BLEU": sacrebleu.BLEU(trg_lang=language or ""), "chrF": sacrebleu.CHRF()}
     except RuntimeError as error:

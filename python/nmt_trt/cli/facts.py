@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from nmt_trt.inspection import Inspection
 from nmt_trt.models.config import HfDefaults, StackConfig, TextConfig, TokenizerConfig, TransformerConfig
 from nmt_trt.models.importing import FORMAT_VERSIONS
+from nmt_trt.score_options import NO_TOKEN
 
 _SHOWN = 8
-"""Tokens or words of a list that are shown."""
+"""Tokens, words or languages of a list that are shown."""
 
 
 def model_facts(found: Inspection) -> dict[str, str]:
@@ -90,9 +91,10 @@ def _target_tokens(config: TransformerConfig) -> str:
 
 def _search_defaults(config: TransformerConfig) -> str:
     defaults = config.generation
+    forced = "" if defaults.forced_bos == NO_TOKEN else f", forced bos {defaults.forced_bos}"
     return (
         f"beam size {defaults.beam_size}, length penalty {defaults.length_penalty:g}, "
-        f"max length delta {defaults.max_length_delta}"
+        f"max length delta {defaults.max_length_delta}{forced}"
     )
 
 
@@ -117,10 +119,17 @@ def _value(value: object) -> str:
 def _text_facts(text: TextConfig | None) -> dict[str, str]:
     if text is None:
         return {"languages": "unknown", "tokenizer": "none: generates from ids only"}
-    source = " or ".join(text.source_languages) or text.source_language or "unknown"
-    target = " or ".join(text.target_languages) or text.target_language or "unknown"
+    source = _languages(text.source_language, text.source_languages)
+    target = _languages(text.target_language, text.target_languages)
     tokenizers = _both(_tokenizer(text.source_tokenizer), _tokenizer(text.target_tokenizer))
     return {"languages": f"{source} -> {target}", "tokenizer": tokenizers}
+
+
+def _languages(own: str | None, choices: tuple[str, ...]) -> str:
+    """A side's languages, its own first; long lists cut."""
+    known = list(dict.fromkeys([*([own] if own else []), *choices]))
+    shown = " or ".join(known[:_SHOWN]) or "unknown"
+    return shown + (f" or ... ({len(known)})" if len(known) > _SHOWN else "")
 
 
 def _tokenizer(tokenizer: TokenizerConfig) -> str:

@@ -74,6 +74,10 @@ class VocabularyConfig(_Frozen):
     unk: str = "<unk>"
     eos: str = "</s>"
     pad: str = "<pad>"
+    special: tuple[str, ...] = ()
+    """Further pieces, of languages for one, that are found in a text as those above are, and leave no trace in one."""
+    language_prefix: bool = True
+    """Whether `>>xxx<<` at the beginning of a text is one token, as in Marian's models."""
 
 
 class TokenizerConfig(_Frozen):
@@ -111,11 +115,16 @@ class TextConfig(_Frozen):
     source_language: str | None = None
     target_language: str | None = None
     source_languages: tuple[str, ...] = ()
-    """Those of a many-to-one model, one of which must be chosen for each text; `source_language` is then None."""
+    """Those of a model with several, one of which must be chosen unless `source_language` is."""
     target_languages: tuple[str, ...] = ()
-    """Those of a one-to-many model; `target_language` is then None."""
+    """Those of a model with several, one of which must be chosen unless `target_language` is."""
     language_tokens: dict[str, TokenId] = {}
     """Ids that stand before BOS by language: the source language's if it is here, else the target language's."""
+    language_last: bool = False
+    """Whether such an id stands behind EOS instead."""
+    target_token: Literal["none", "first", "start"] = "none"
+    """What the target language's id in `language_tokens` is: nothing, the first token that is generated, or the start
+    token."""
     inline_languages: bool = False
     """Whether a text may begin with a language's token itself, so that a language need not be chosen."""
     source_tokenizer: TokenizerConfig
@@ -144,6 +153,8 @@ class GenerationDefaults(_Frozen):
     beam_size: Annotated[int, Field(ge=1)] = 4
     length_penalty: float = 0.6
     max_length_delta: int = 50
+    forced_bos: Annotated[int, Field(ge=-1)] = -1
+    """The first generated token; -1 for none. A multilingual model's target language may be one."""
     hf: HfDefaults | None = None
     """For policy hf, in place of those above that it has; None where the checkpoint is not of transformers."""
 
@@ -151,7 +162,7 @@ class GenerationDefaults(_Frozen):
 class Provenance(_Frozen):
     """Where the model came from."""
 
-    format: Literal["nemo", "marian"]
+    format: Literal["nemo", "marian", "m2m_100", "mbart"]
     file: str
     sha256: str
     """Of the archive, or of the file of the weights; several such files count as one."""

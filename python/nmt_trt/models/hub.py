@@ -11,7 +11,11 @@ _SMALL_FILES = (
     "config.json",
     "generation_config.json",
     "tokenizer_config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
     "*.spm",
+    "sentencepiece.bpe.model",
+    "tokenizer.json",
     "vocab.json",
     "target_vocab.json",
 )

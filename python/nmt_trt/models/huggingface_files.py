@@ -66,14 +66,14 @@ class CheckpointDirectory:
             raise ArchiveError(f"{name} has more than {limit:,} bytes")
         return data
 
-    def read_object(self, name: str) -> Object:
-        """A JSON object.
+    def read_object(self, name: str, limit: int | None = None) -> Object:
+        """A JSON object, of at most `limit` bytes, or as many as a configuration may have.
 
         Raises:
             ArchiveError: as `read`, or not a JSON object.
         """
         try:
-            content = json.loads(self.read(name, self.limits.config))
+            content = json.loads(self.read(name, self.limits.config if limit is None else limit))
         except (ValueError, RecursionError) as error:
             raise ArchiveError(f"{name} is not JSON ({error})") from error
         if not isinstance(content, dict):

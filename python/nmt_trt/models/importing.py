@@ -8,12 +8,13 @@ from pathlib import Path
 
 from nmt_trt.errors import ArchiveError
 from nmt_trt.models.hub import download
+from nmt_trt.models.huggingface import import_huggingface
+from nmt_trt.models.huggingface_families import FAMILIES
 from nmt_trt.models.huggingface_files import CONFIG_FILE
 from nmt_trt.models.imported import ImportedModel
-from nmt_trt.models.marian import import_marian
 from nmt_trt.models.nemo import import_nemo
 
-FORMAT_VERSIONS = {"nemo": "NeMo", "marian": "transformers"}
+FORMAT_VERSIONS = {"nemo": "NeMo", **dict.fromkeys(FAMILIES, "transformers")}
 """Whose version a provenance tells, by its format."""
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -31,9 +32,9 @@ def import_checkpoint(source: str | Path) -> ImportedModel:
     if path.is_dir():
         if not is_huggingface(path):
             raise ArchiveError(f"{path}: no checkpoint; expected a {CONFIG_FILE} with a model_type, and weights")
-        return import_marian(path)
+        return import_huggingface(path)
     if not path.exists() and is_model_name(source):
-        return import_marian(download(str(source)), name=str(source))
+        return import_huggingface(download(str(source)), name=str(source))
     return import_nemo(path)
 
 

@@ -1,4 +1,4 @@
-"""The sinusoidal position tables of NeMo's and of Marian's Transformers, without torch."""
+"""The sinusoidal position tables of NeMo's, of Marian's and of fairseq's Transformers, without torch."""
 
 from __future__ import annotations
 
@@ -21,6 +21,23 @@ def split_sinusoidal_positions(length: int, hidden: int) -> npt.NDArray[np.float
     """
     _check_sizes(length, hidden)
     angle = np.arange(length)[:, None] / np.power(10000.0, np.arange(0, hidden, 2) / hidden)
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
+
+
+def fairseq_sinusoidal_positions(length: int, hidden: int, first: int) -> npt.NDArray[np.float32]:
+    """Return fairseq's position table, float32 [length, hidden], whose first row is of the position `first`.
+
+    As tensor2tensor has it: sines in the first half, cosines in the second, and the lowest frequency 1 / 10000 itself.
+    Computed in float64 and rounded once.
+
+    Raises:
+        UsageError: `hidden` is odd or 2, or one of the sizes is not positive.
+    """
+    _check_sizes(length, hidden)
+    if hidden == 2:
+        raise UsageError("expected a hidden size >= 4, got 2")
+    frequency = np.power(10000.0, -np.arange(hidden // 2) / (hidden // 2 - 1))
+    angle = np.arange(first, first + length)[:, None] * frequency
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1).astype(np.float32)
 
 

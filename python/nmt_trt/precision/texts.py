@@ -24,7 +24,7 @@ def translated_pairs(
         UsageError: the model has no tokenizer, nothing is left of the lines, or one of them is too long for the model.
         ModelDirectoryError: not a complete model directory.
     """
-    model = Model(directory, backend="onnxruntime")
+    model = Model(directory, backend="onnxruntime", source_language=source_language, target_language=target_language)
     config = model.config
     if config.text is None:
         raise UsageError(f"{directory}: this model has no tokenizer, so it cannot be given text")

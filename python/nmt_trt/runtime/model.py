@@ -26,6 +26,7 @@ from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
 from nmt_trt.text.pipeline import TextPipeline, check_text
+from nmt_trt.text.target_language import into_language
 
 Progress = Callable[[int], None]
 """Called with the number of sentences that have just been finished."""
@@ -38,7 +39,7 @@ class Model:
     done, or after an exception or Ctrl-C without those that have not begun.
 
     Attributes:
-        config: the model's architecture, tokens and defaults.
+        config: the model's architecture, tokens and defaults, those of its target language among them.
         directory: where it was loaded from.
     """
 
@@ -70,11 +71,13 @@ class Model:
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1; given {threads}")
         self.directory = Path(directory)
-        self.config: TransformerConfig = read_config(self.directory)
+        self.config: TransformerConfig = into_language(read_config(self.directory), target_language)
         engine_options = make_engine_options(**engine)
         self._backend: Backend = open_backend(backend, self.directory, self.config, threads, engine_options)
         files = read_tokenizer_files(self.directory, self.config)
         self._text = None
+        if self.config.text is None and (source_language or target_language):
+            raise UsageError(f"{self.directory}: this model has no tokenizer, so it knows no languages to choose from")
         if self.config.text is not None:
             self._text = TextPipeline(self.config, files).with_languages(source_language, target_language)
         self._lock = threading.Lock()

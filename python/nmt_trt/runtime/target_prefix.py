@@ -45,7 +45,8 @@ def encoded_prefixes(
     check_count("target_prefix", len(target_prefix), texts)
     if config.text is not None and config.text.target_tokenizer.right_to_left:
         raise UsageError("this model writes its translations from their end; give the first tokens to generate()")
-    return target_rows("target_prefix", [pipeline.encode_target(target_prefix[i]) for i in filled], config)
+    given = [target_prefix[index] for index in filled]
+    return target_rows("target_prefix", [pipeline.encode_target(one) if one.strip() else [] for one in given], config)
 
 
 class PrefixLines(Generic[Prefix]):

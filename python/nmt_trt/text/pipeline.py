@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,9 @@ from nmt_trt.models.config import SourceTokens, TextConfig, TransformerConfig
 from nmt_trt.text.processors import Processor, make_processor
 from nmt_trt.text.tokenizer import Tokenizer, Word, make_tokenizer
 from nmt_trt.text.unknowns import replace_unknowns
+
+_SHOWN = 12
+"""Languages that an error names."""
 
 
 class TextPipeline:
@@ -62,7 +66,7 @@ class TextPipeline:
         return self._languages
 
     def encode(self, text: str) -> list[int]:
-        """The encoder's whole input: prepended ids, BOS, the text's ids, EOS.
+        """The encoder's whole input: prepended ids, BOS, the text's ids, EOS; a language's id may stand behind it.
 
         Nothing is prepended to a text that names its own language, in a model where texts may.
 
@@ -72,25 +76,31 @@ class TextPipeline:
         """
         check_text(text)
         ids = self._source.encode(self._source_processor.prepare(text.rstrip("\n")))
-        return [*self._before(ids), *ids, self._frame.eos]
+        before, behind = self._around(ids)
+        return [*before, *ids, *behind]
 
-    def _before(self, ids: Sequence[int]) -> list[int]:
-        """What stands before the ids of a text."""
+    def _around(self, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """What stands before and behind the ids of a text."""
+        added = () if self._names_language(ids) else self._added
         bos = [] if self._frame.bos is None else [self._frame.bos]
-        return [*(() if self._names_language(ids) else self._prefix), *bos]
+        if self._text.language_last:
+            return bos, [self._frame.eos, *added]
+        return [*added, *bos], [self._frame.eos]
 
     def _names_language(self, ids: Sequence[int]) -> bool:
         return self._text.inline_languages and list(ids[:1]) in self._language_rows
 
     def encode_target(self, text: str) -> list[int]:
-        """Ids of a translation, in the order in which they are generated, without special tokens around them.
+        """Ids of a translation, in the order in which they are generated: the target language's, where the model begins
+        with it, then the text's, without special tokens around them.
 
         Raises:
             UsageError: not a text, or a multilingual model without a language.
             MissingDependencyError: the language needs a package that is not installed.
         """
         check_text(text)
-        return self._target.encode(self._target_processor.prepare(text.rstrip("\n"))) if text.strip() else []
+        ids = self._target.encode(self._target_processor.prepare(text.rstrip("\n"))) if text.strip() else []
+        return [*self._first_target, *ids]
 
     def decode(self, tokens: Sequence[int] | np.ndarray) -> str:
         """Text of generated ids; special tokens leave no trace, ids beyond the vocabulary are unknown tokens.
@@ -125,7 +135,8 @@ class TextPipeline:
         ids, words = self._source.encode(prepared), self._source.words(prepared)
         if self._names_language(ids):
             words[0] = ("", words[0][1])
-        return [("", len(self._before(ids))), *words, ("", 1)]
+        before, behind = self._around(ids)
+        return [("", len(before)), *words, ("", len(behind))]
 
     @cached_property
     def _source_processor(self) -> Processor:
@@ -138,13 +149,19 @@ class TextPipeline:
         return make_processor(self._languages[1], self._languages, self._text.target_tokenizer.kind)
 
     @cached_property
-    def _prefix(self) -> tuple[int, ...]:
-        """Ids before BOS: the source language's token where the model has one, else the target's."""
+    def _added(self) -> tuple[int, ...]:
+        """Ids around the source: the source language's token where the model has one, else the target's."""
         tokens = self._text.language_tokens
         for language in self._languages:
             if language in tokens:
                 return (tokens[language],)
         return self._frame.prepend
+
+    @cached_property
+    def _first_target(self) -> tuple[int, ...]:
+        language = self._languages[1]
+        tokens = self._text.language_tokens if self._text.target_token == "first" else {}
+        return (tokens[language],) if language in tokens else ()
 
     @cached_property
     def _language_rows(self) -> list[list[int]]:
@@ -156,13 +173,20 @@ class TextPipeline:
         choices = (self._text.source_languages, self._text.target_languages)
         for side, language, known in zip(("source", "target"), self._languages, choices, strict=True):
             if known and language is None:
-                raise UsageError(f"this model has several {side} languages; choose one of {', '.join(known)}")
+                raise UsageError(f"this model has several {side} languages; choose one of {_some(known, len(known))}")
 
 
 def _chosen(side: str, language: str | None, known: Sequence[str]) -> str | None:
     if language is not None and known and language not in known:
-        raise UsageError(f"{side} language must be one of {', '.join(known)}; given {language!r}")
+        alike = known if len(known) <= _SHOWN else get_close_matches(language, known, n=_SHOWN, cutoff=0)
+        raise UsageError(f"{side} language must be one of {_some(alike, len(known))}; given {language!r}")
     return language
+
+
+def _some(languages: Sequence[str], count: int) -> str:
+    """The first of them, and how many there are if that is more."""
+    shown = ", ".join(languages[:_SHOWN])
+    return shown if count <= _SHOWN else f"{shown}, ... ({count} in all)"
 
 
 def check_text(text: str) -> None:

@@ -37,7 +37,7 @@ def make_processor(language: str | None, pair: tuple[str | None, str | None], ki
     Args:
         language: the side's language, NeMo's own words included: "ignore" and None for none, "ja-mecab".
         pair: (source, target) language; English with Japanese has a rule of its own.
-        kind: the side's kind of tokenizer; bytes need no processing, and Marian's models get none.
+        kind: the side's kind of tokenizer; bytes need no processing, and Hugging Face's models get none.
 
     Raises:
         MissingDependencyError: the language needs a package that is not installed.

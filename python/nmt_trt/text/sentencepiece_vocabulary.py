@@ -1,4 +1,4 @@
-"""SentencePiece models whose pieces get their ids from a vocabulary apart, as in Hugging Face's Marian checkpoints."""
+"""SentencePiece models whose pieces get their ids from a vocabulary apart, as in Hugging Face's checkpoints."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LANGUAGE = re.compile(r">>.*?<<", re.DOTALL)
 class SentencePieceVocabularyTokenizer:
     """Splits text with a SentencePiece model and looks its pieces up; those that have no id are unknown.
 
-    A text may begin with `>>xxx<<`, which is one token whatever SentencePiece makes of it. The names of special tokens
-    stand for these wherever they are in a text.
+    A text may begin with `>>xxx<<`, which is one token whatever SentencePiece makes of it, where `special` says so. The
+    names of special tokens stand for these wherever they are in a text.
 
     Args:
         data: the serialized SentencePiece model.
@@ -34,15 +34,17 @@ class SentencePieceVocabularyTokenizer:
     def __init__(self, data: bytes, vocabulary: bytes, special: VocabularyConfig) -> None:
         self._processor = load_processor(data)
         self._ids = read_vocabulary(vocabulary, special.file)
-        names = (special.pad, special.eos, special.unk)
+        names = (special.pad, special.eos, special.unk, *special.special)
         missing = [name for name in names if name not in self._ids]
         if missing:
             raise ArchiveError(f"{special.file} has no id for {', '.join(missing)}")
-        self.pad, self.eos, self.unk = (self._ids[name] for name in names)
+        self.pad, self.eos, self.unk = (self._ids[name] for name in names[:3])
+        self._dropped = {self._ids[name] for name in names}
         self._pieces = {number: piece for piece, number in self._ids.items()}
         longest_first = sorted(filter(None, names), key=len, reverse=True)
         self._gap = "" if SPACE in self._ids else SPACE
         self._special = re.compile("|".join(map(re.escape, longest_first)))
+        self._language_prefix = special.language_prefix
 
     @property
     def vocab_size(self) -> int:
@@ -79,24 +81,26 @@ class SentencePieceVocabularyTokenizer:
         A word in the place of an id begins where the pieces before it end, or behind a space where no piece is a space
         alone.
         """
-        dropped = (self.pad, self.eos, self.unk)
         pieces = [
             self._gap + token if isinstance(token, str) else self._pieces[token]
             for token in ids
-            if isinstance(token, str) or (token not in dropped and token in self._pieces)
+            if isinstance(token, str) or (token not in self._dropped and token in self._pieces)
         ]
         text = str(self._processor.decode_pieces(pieces)) if pieces else ""
         return text.replace(SPACE, " ").strip()
 
     def _encode_plain(self, text: str) -> list[int]:
         """Ids of a text without special tokens in it."""
-        prefix = _LANGUAGE.match(text)
+        prefix = self._language_of(text)
         pieces = [] if prefix is None else [prefix.group()]
         pieces += self._processor.encode(text if prefix is None else text[prefix.end() :], out_type=str)
         return [self._ids.get(piece, self.unk) for piece in pieces]
 
+    def _language_of(self, text: str) -> re.Match[str] | None:
+        return _LANGUAGE.match(text) if self._language_prefix else None
+
     def _plain_words(self, text: str) -> list[tuple[str, int]]:
-        prefix = _LANGUAGE.match(text)
+        prefix = self._language_of(text)
         if prefix is None:
             return words_of(self._processor, text)
         return [(prefix.group(), 1), *words_of(self._processor, text[prefix.end() :])]

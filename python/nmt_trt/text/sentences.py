@@ -8,6 +8,37 @@ from nmt_trt.text.dependencies import require
 
 _OTHER_LANGUAGES = "en"
 """Whose rules serve languages that sentencesplit has none for."""
+_OF_THREE_LETTERS = {
+    code: short
+    for short, codes in {
+        "am": "amh",
+        "ar": "acm acq aeb ajp apc ara arb ars ary arz",
+        "bg": "bul",
+        "da": "dan",
+        "de": "deu",
+        "el": "ell",
+        "en": "eng",
+        "es": "spa",
+        "fa": "fas pes prs",
+        "fr": "fra",
+        "hi": "hin",
+        "hy": "hye",
+        "it": "ita",
+        "ja": "jpn",
+        "kk": "kaz",
+        "mr": "mar",
+        "my": "mya",
+        "nl": "nld",
+        "pl": "pol",
+        "ru": "rus",
+        "sk": "slk",
+        "tl": "tgl",
+        "ur": "urd",
+        "zh": "cmn yue zho",
+    }.items()
+    for code in codes.split()
+}
+"""sentencesplit's languages by ISO 639-3, which OPUS-MT and NLLB name them by."""
 
 
 class SentenceSplitter:
@@ -34,5 +65,8 @@ class SentenceSplitter:
 
 
 def primary_language(language: str | None) -> str | None:
-    """ "zh" of "zh-Hans" or "zh_CN"."""
-    return None if language is None else language.replace("_", "-").split("-")[0].lower()
+    """ "zh" of "zh-Hans", "zh_CN" or "zho_Hans"; a code of three letters that has no rules here stays."""
+    if language is None:
+        return None
+    code = language.replace("_", "-").split("-")[0].lower()
+    return _OF_THREE_LETTERS.get(code, code)

@@ -14,7 +14,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 ELSEWHERE = {
     "batching.md": "which has a test of its own",
     "engines.md": "which needs a GPU",
-    "marian.md": "which needs a published checkpoint",
+    "hugging-face.md": "which has a test of its own",
 }
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hf_reference.recording import REAL, Beams, Recorder
 from nmt_trt.score_options import LEFT_ALONE
-from random_marian import random_marian_sources
+from random_marian import random_marian_model, random_marian_sources
 from search.cases import Found
 
 LONG = os.environ.get("NMT_TRT_TEST_ALL") == "1"
@@ -59,8 +59,8 @@ class Case:
 
     @property
     def pad(self) -> int:
-        """The padding token, which is also the start token."""
-        return self.model.start
+        """The padding token, in Marian's models also the start token."""
+        return self.model.pad
 
     @cached_property
     def source_ids(self) -> Tensor:
@@ -118,7 +118,7 @@ class Case:
 @cache
 def model_of(seed: int) -> Recorder:
     """The model of a seed."""
-    return Recorder(seed)
+    return Recorder(random_marian_model(seed))
 
 
 def decided_case(seed: int, *changed: str) -> Case:

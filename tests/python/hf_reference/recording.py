@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from random_marian import random_marian_model
-
 REAL = -1e8
 """Scores below it stand for what is out of the running: transformers puts it at -1e9."""
 
@@ -34,23 +32,24 @@ class Beams:
 
 
 class Recorder:
-    """The random Marian model of a seed, whose generate() bans and forces nothing by default and notes its margins.
+    """A model whose generate() bans and forces nothing by default and notes its margins.
 
     Attributes:
-        model: a transformers.MarianMTModel.
+        model: a translation model of transformers.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.model: Any = random_marian_model(seed).requires_grad_(False)
+    def __init__(self, model: Any) -> None:
+        self.model: Any = model.requires_grad_(False)
         config: Any = self.model.config
         self.model.generation_config = GenerationConfig(
             pad_token_id=config.pad_token_id,
             eos_token_id=config.eos_token_id,
             decoder_start_token_id=config.decoder_start_token_id,
         )
-        self.start, self.eos, self.vocab_size = (
-            int(number) for number in (config.decoder_start_token_id, config.eos_token_id, config.decoder_vocab_size)
+        self.start, self.eos, self.pad = (
+            int(number) for number in (config.decoder_start_token_id, config.eos_token_id, config.pad_token_id)
         )
+        self.vocab_size = int(self.model.lm_head.out_features)
         self._margin = math.inf
         self._before("_get_top_k_continuations", self._note_candidates)
         self._before("_update_finished_beams", self._note_pool)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 import torch
 import transformers
@@ -15,63 +13,19 @@ from transformers import MarianMTModel
 
 import nmt_trt
 from importing.marian_checkpoints import write_marian_with_text
+from importing.reference import TOLERANCE, assert_equals, expected, padded, teacher_forced
 from nmt_trt.inspection import inspect_path
-from nmt_trt.models.config import GenerationDefaults, HfDefaults, TransformerConfig
-from nmt_trt.models.imported import ImportedModel
-from nmt_trt.models.marian import import_marian
-from nmt_trt.models.transformer import Transformer
+from nmt_trt.models.config import GenerationDefaults, HfDefaults
+from nmt_trt.models.huggingface import import_huggingface
 from nmt_trt.models.weights import weight_shapes
-from nmt_trt.runtime.inputs import pad_rows
-from random_marian import edit_json, random_marian_sources, write_random_marian
-
-TOLERANCE = 1e-4
-
-
-def module(imported: ImportedModel) -> Transformer:
-    model = Transformer(imported.config).eval()
-    model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in imported.weights.items()})
-    return model
-
-
-def padded(reference: MarianMTModel, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Source ids [B,S], their lengths [B], and target ids [B,T] that begin with the start token."""
-    config = reference.config
-    ids, lengths = pad_rows(random_marian_sources(config, 4, 12, seed), config.pad_token_id)
-    target = np.random.default_rng(seed).integers(0, config.decoder_vocab_size, (4, 7))
-    target[:, 0] = config.decoder_start_token_id
-    return ids, lengths, target
-
-
-def expected(reference: MarianMTModel, ids: np.ndarray, lengths: np.ndarray, target: np.ndarray) -> tuple[Any, Any]:
-    """transformers' encoder states [B,S,H] and logits [B,T,V]."""
-    mask = torch.arange(ids.shape[1]) < torch.from_numpy(lengths)[:, None]
-    with torch.inference_mode():
-        output = reference(
-            input_ids=torch.from_numpy(ids).long(),
-            attention_mask=mask.long(),
-            decoder_input_ids=torch.from_numpy(target),
-        )
-    return output.encoder_last_hidden_state, output.logits
-
-
-def assert_equals(imported: ImportedModel, reference: MarianMTModel, seed: int = 0) -> None:
-    """The torch module computes what transformers computes."""
-    ids, lengths, target = padded(reference, seed)
-    states, logits = expected(reference, ids, lengths, target)
-    ours, sizes = module(imported), torch.from_numpy(lengths)
-    with torch.inference_mode():
-        memory = ours.encode(torch.from_numpy(ids), sizes)
-        given = ours.decode(torch.from_numpy(target), memory, sizes)
-    for row, length in enumerate(lengths):
-        torch.testing.assert_close(memory[row, :length], states[row, :length], atol=TOLERANCE, rtol=0)
-    torch.testing.assert_close(given, logits, atol=TOLERANCE, rtol=0)
+from random_marian import edit_json, write_random_marian
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_every_architecture(tmp_path: Path, seed: int) -> None:
     """Weights, torch module and ONNX graphs of a random configuration; and a search, whose ids are real tokens."""
     reference = write_random_marian(tmp_path / "checkpoint", seed)
-    imported = import_marian(tmp_path / "checkpoint")
+    imported = import_huggingface(tmp_path / "checkpoint")
     config = imported.config
     assert {name: weight.shape for name, weight in imported.weights.items()} == weight_shapes(config)
     assert all(weight.dtype == np.float32 for weight in imported.weights.values())
@@ -92,37 +46,13 @@ def test_every_architecture(tmp_path: Path, seed: int) -> None:
             assert not {config.special_tokens.pad, config.special_tokens.eos} & set(tokens.tolist())
 
 
-def teacher_forced(
-    directory: Path, config: TransformerConfig, ids: np.ndarray, lengths: np.ndarray, target: np.ndarray
-) -> np.ndarray:
-    """Logits [B,T,V] of the exported encoder and prefill, position by position."""
-    encoder, prefill = (
-        ort.InferenceSession(directory / f"{name}.onnx", providers=["CPUExecutionProvider"])
-        for name in ("encoder", "prefill")
-    )
-    names = [output.name for output in encoder.get_outputs()]
-    cross = dict(zip(names, encoder.run(names, {"input_ids": ids, "input_length": lengths}), strict=True))
-    stack, (batch, length) = config.decoder, target.shape
-    cache = {
-        f"self_{part}_{layer}": np.zeros((batch, stack.num_heads, length, stack.head_size), np.float32)
-        for layer in range(stack.num_layers)
-        for part in "kv"
-    }
-    feeds = {"token": target.astype(np.int32), **cache, **cross}
-    logits = [
-        prefill.run(["logits"], {**feeds, "prefix_length": np.full(batch, count, np.int32)})[0]
-        for count in range(1, length + 1)
-    ]
-    return np.stack(logits, axis=1)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_checkpoints_become_float32(tmp_path: Path, dtype: torch.dtype) -> None:
     write_random_marian(tmp_path, 1)
     reference = MarianMTModel.from_pretrained(tmp_path, dtype=dtype)
     reference.save_pretrained(tmp_path)
     wide = MarianMTModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
-    assert_equals(import_marian(tmp_path), wide)
+    assert_equals(import_huggingface(tmp_path), wide)
 
 
 def saved_state(path: Path) -> dict[str, torch.Tensor]:
@@ -137,9 +67,9 @@ def saved_state(path: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("seed", [0, 2, 3])
 def test_torch_checkpoints(tmp_path: Path, seed: int, zip_format: bool) -> None:
     reference = write_random_marian(tmp_path, seed)
-    from_safetensors = import_marian(tmp_path).weights
+    from_safetensors = import_huggingface(tmp_path).weights
     torch.save(saved_state(tmp_path), tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zip_format)
-    imported = import_marian(tmp_path)
+    imported = import_huggingface(tmp_path)
     assert_equals(imported, reference)
     assert from_safetensors.keys() == imported.weights.keys()
     digest = hashlib.sha256((tmp_path / "pytorch_model.bin").read_bytes()).hexdigest()
@@ -148,11 +78,11 @@ def test_torch_checkpoints(tmp_path: Path, seed: int, zip_format: bool) -> None:
 
 def test_positions_of_a_checkpoint_are_taken_as_they_are(tmp_path: Path) -> None:
     write_random_marian(tmp_path, 0)
-    made = import_marian(tmp_path).weights
+    made = import_huggingface(tmp_path).weights
     state = saved_state(tmp_path)
     state["model.encoder.embed_positions.weight"] = state["model.encoder.embed_positions.weight"] + 1
     torch.save(state, tmp_path / "pytorch_model.bin")
-    saved = import_marian(tmp_path).weights
+    saved = import_huggingface(tmp_path).weights
     name = "{}.embedding.position.weight"
     np.testing.assert_array_equal(saved[name.format("decoder")], made[name.format("decoder")])
     np.testing.assert_array_equal(saved[name.format("encoder")], made[name.format("encoder")] + 1)
@@ -162,7 +92,7 @@ def test_sharded_checkpoints(tmp_path: Path) -> None:
     reference = write_random_marian(tmp_path, 3, saving={"max_shard_size": "10KB"})
     shards = sorted(tmp_path.glob("model-*.safetensors"))
     assert len(shards) > 1
-    imported = import_marian(tmp_path)
+    imported = import_huggingface(tmp_path)
     assert_equals(imported, reference)
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in shards)).hexdigest()
     assert imported.config.provenance is not None and imported.config.provenance.sha256 == digest
@@ -173,34 +103,34 @@ def test_a_missing_bias_is_zero(tmp_path: Path) -> None:
     state = saved_state(tmp_path)
     del state["final_logits_bias"]
     torch.save(state, tmp_path / "pytorch_model.bin")
-    assert not import_marian(tmp_path).weights["output.bias"].any()
+    assert not import_huggingface(tmp_path).weights["output.bias"].any()
 
 
 def test_special_tokens_and_provenance(tmp_path: Path) -> None:
     reference = write_random_marian(tmp_path / "opus", 2).config
-    config = import_marian(tmp_path / "opus").config
+    config = import_huggingface(tmp_path / "opus").config
     pad = reference.pad_token_id
     assert config.special_tokens.model_dump() == {"pad": pad, "eos": 0, "start": pad}
     assert config.source_tokens.model_dump() == {"pad": pad, "bos": None, "eos": 0, "prepend": ()}
     assert config.provenance is not None
     assert (config.provenance.format, config.provenance.file) == ("marian", "opus")
     assert config.provenance.version == transformers.__version__
-    assert import_marian(tmp_path / "opus", name="owner/opus").config.provenance != config.provenance
+    assert import_huggingface(tmp_path / "opus", name="owner/opus").config.provenance != config.provenance
 
 
 def test_published_search_settings_are_the_defaults(tmp_path: Path) -> None:
     write_random_marian(tmp_path, 0, generation={"num_beams": 6, "length_penalty": 0.8})
-    imported = import_marian(tmp_path)
+    imported = import_huggingface(tmp_path)
     pad = imported.config.special_tokens.pad
     hf = HfDefaults(beam_size=6, length_penalty=0.8, max_length=39, bad_words=((pad,),))
     assert imported.config.generation == GenerationDefaults(beam_size=6, length_penalty=0.8, max_length_delta=-1, hf=hf)
     (tmp_path / "generation_config.json").unlink()
     edit_json(tmp_path / "config.json", num_beams=3)
-    assert import_marian(tmp_path).config.generation == GenerationDefaults(
+    assert import_huggingface(tmp_path).config.generation == GenerationDefaults(
         beam_size=3, length_penalty=1.0, max_length_delta=-1, hf=HfDefaults(beam_size=3, forced_eos=0)
     )
     edit_json(tmp_path / "config.json", num_beams=..., forced_eos_token_id=...)
-    assert import_marian(tmp_path).config.generation == GenerationDefaults(
+    assert import_huggingface(tmp_path).config.generation == GenerationDefaults(
         beam_size=4, length_penalty=1.0, max_length_delta=-1, hf=HfDefaults(forced_eos=0)
     )
 
@@ -214,7 +144,7 @@ def test_settings_that_are_not_kept_are_noted(tmp_path: Path) -> None:
         do_sample=True,
         num_return_sequences=3,
     )
-    imported = import_marian(tmp_path)
+    imported = import_huggingface(tmp_path)
     generation = imported.config.generation
     assert generation.hf is not None
     assert (generation.beam_size, generation.hf.beam_size) == (32, 32)
@@ -225,7 +155,7 @@ def test_settings_that_are_not_kept_are_noted(tmp_path: Path) -> None:
         "its length_penalty -2 holds for policy hf; that of the others became 1",
     )
     edit_json(tmp_path / "generation_config.json", length_penalty=-200)
-    imported = import_marian(tmp_path)
+    imported = import_huggingface(tmp_path)
     assert imported.config.generation.hf is not None and imported.config.generation.hf.length_penalty == 1
     assert "its length_penalty -200 is not from -100 to 100; 1 became the default instead" in imported.notes
 

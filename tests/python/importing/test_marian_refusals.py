@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from importing.marian_checkpoints import write_marian_with_text
 from nmt_trt.errors import ArchiveError, Error, UnsupportedModelError
 from nmt_trt.models.archive import Limits
-from nmt_trt.models.marian import import_marian
+from nmt_trt.models.huggingface import import_huggingface
 from random_marian import edit_json, write_random_marian
 
 State = dict[str, Any]
@@ -45,7 +45,7 @@ def test_all_unsupported_options_are_named_at_once(checkpoint: Path) -> None:
     )
     edit_json(checkpoint / "generation_config.json", eos_token_id=[0, 1])
     with pytest.raises(UnsupportedModelError) as error:
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
     for part in (
         "opus: this model is not supported: architectures is ['MarianForCausalLM']",
         "activation_function is 'gelu_new'; supported are relu, gelu, swish, silu",
@@ -62,13 +62,13 @@ def test_all_unsupported_options_are_named_at_once(checkpoint: Path) -> None:
         assert str(error.value).count(part) == 1, part
 
 
-@pytest.mark.parametrize("kind", ["m2m_100", "mbart", "bart", None, {}])
+@pytest.mark.parametrize("kind", ["nllb-moe", "bart", None, {}])
 def test_other_models_are_named(checkpoint: Path, kind: object) -> None:
     edit_json(checkpoint / "config.json", model_type=kind, activation_function="gelu_new")
     with pytest.raises(
-        UnsupportedModelError, match="^opus: config.json: model_type is .*; only 'marian' is supported$"
+        UnsupportedModelError, match="^opus: config.json: model_type is .*; supported are marian, m2m_100, mbart$"
     ):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
 
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
@@ -87,7 +87,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
 def test_a_wrong_configuration_is_one_clear_error(checkpoint: Path, message: str) -> None:
     edit_json(checkpoint / "config.json", **CONFIGURATIONS[message])
     with pytest.raises(ArchiveError) as error:
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
     assert str(error.value).startswith("opus: ") and message in str(error.value)
 
 
@@ -104,7 +104,7 @@ SPECIAL_TOKENS: dict[str, dict[str, Any]] = {
 def test_wrong_special_tokens_are_one_clear_error(checkpoint: Path, message: str) -> None:
     edit_json(checkpoint / "generation_config.json", **SPECIAL_TOKENS[message])
     with pytest.raises((ArchiveError, UnsupportedModelError), match=message):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
 
 
 SEARCHES: dict[str, dict[str, Any]] = {
@@ -125,7 +125,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
 def test_wrong_search_settings_are_one_clear_error(checkpoint: Path, message: str) -> None:
     edit_json(checkpoint / "generation_config.json", **SEARCHES[message])
     with pytest.raises((ArchiveError, UnsupportedModelError), match=message):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
 
 
 def without(name: str) -> Callable[[State], object]:
@@ -159,7 +159,7 @@ def test_wrong_tensors_are_one_clear_error(checkpoint: Path, message: str) -> No
     STATES[message](state)
     save_file(state, checkpoint / "model.safetensors")
     with pytest.raises(ArchiveError) as error:
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
     assert str(error.value).startswith("opus: model.safetensors does not fit the model: ")
     assert message in str(error.value)
 
@@ -170,7 +170,7 @@ def test_tables_that_should_be_one_are_refused_when_they_differ(tmp_path: Path) 
     state["lm_head.weight"] = state["model.shared.weight"] + 1
     save_file(state, tmp_path / "model.safetensors")
     with pytest.raises(ArchiveError, match="lm_head.weight differs from model.shared.weight, to which"):
-        import_marian(tmp_path)
+        import_huggingface(tmp_path)
 
 
 def test_truncated_weights_are_one_clear_error(checkpoint: Path) -> None:
@@ -179,7 +179,7 @@ def test_truncated_weights_are_one_clear_error(checkpoint: Path) -> None:
     for size in (0, 7, 8, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:size])
         with pytest.raises(ArchiveError, match="model.safetensors: not a safetensors file, or a damaged one"):
-            import_marian(checkpoint)
+            import_huggingface(checkpoint)
 
 
 def test_headers_are_not_believed(checkpoint: Path) -> None:
@@ -192,14 +192,14 @@ def test_headers_are_not_believed(checkpoint: Path) -> None:
             damaged[place] = rng.integers(256)
         path.write_bytes(damaged)
         with suppress(Error):
-            import_marian(checkpoint)
+            import_huggingface(checkpoint)
 
 
 def test_a_type_of_no_translation_model_is_refused(checkpoint: Path) -> None:
     header = json.dumps({"x": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}).encode()
     (checkpoint / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"abcd")
     with pytest.raises(ArchiveError, match="model.safetensors: x has the type F8_E4M3; expected one of"):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
 
 
 class Malicious:
@@ -213,7 +213,7 @@ def test_no_pickle_is_executed(checkpoint: Path, capsys: pytest.CaptureFixture[s
     (checkpoint / "model.safetensors").unlink()
     torch.save({"final_logits_bias": Malicious()}, checkpoint / "pytorch_model.bin")
     with pytest.raises(ArchiveError, match="^opus: pytorch_model.bin: the pickle refers to __builtin__.print"):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
     assert "executed" not in capsys.readouterr().out
 
 
@@ -233,7 +233,7 @@ def test_a_wrong_index_is_one_clear_error(checkpoint: Path, content: str) -> Non
     (checkpoint / "model.safetensors").rename(checkpoint / "model-1.safetensors")
     (checkpoint / "model.safetensors.index.json").write_text(content)
     with pytest.raises(ArchiveError) as error:
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
     assert str(error.value).startswith("opus: ") and INDEXES[content] in str(error.value)
 
 
@@ -245,20 +245,20 @@ def test_a_tensor_in_two_shards_is_refused(checkpoint: Path) -> None:
     shards = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
     (checkpoint / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     with pytest.raises(ArchiveError, match="model-2.safetensors: tensor '.*' is in another file too"):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
 
 
 def test_missing_and_oversized_files(checkpoint: Path) -> None:
     with pytest.raises(ArchiveError, match="config.json has more than 100 bytes"):
-        import_marian(checkpoint, Limits(config=100))
+        import_huggingface(checkpoint, Limits(config=100))
     with pytest.raises(ArchiveError, match="model.safetensors has more than 1,000 bytes"):
-        import_marian(checkpoint, Limits(total=1000))
+        import_huggingface(checkpoint, Limits(total=1000))
     (checkpoint / "model.safetensors").unlink()
     with pytest.raises(ArchiveError, match="^opus: has no weights; expected one of model.safetensors, "):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
     (checkpoint / "config.json").unlink()
     with pytest.raises(ArchiveError, match="^opus: config.json cannot be read: No such file or directory$"):
-        import_marian(checkpoint)
+        import_huggingface(checkpoint)
 
 
 TOKENIZERS: dict[str, dict[str, Any]] = {
@@ -276,7 +276,7 @@ def test_wrong_tokenizer_settings_are_one_clear_error(tmp_path: Path, message: s
     write_marian_with_text(tmp_path)
     edit_json(tmp_path / "tokenizer_config.json", **TOKENIZERS[message])
     with pytest.raises((ArchiveError, UnsupportedModelError), match=message):
-        import_marian(tmp_path)
+        import_huggingface(tmp_path)
 
 
 def test_tokenizers_must_fit_the_model(tmp_path: Path) -> None:
@@ -284,20 +284,20 @@ def test_tokenizers_must_fit_the_model(tmp_path: Path) -> None:
     vocabulary = json.loads((tmp_path / "vocab.json").read_text())
     edit_json(tmp_path / "vocab.json", new=5000)
     with pytest.raises(ArchiveError, match="vocab.json has ids up to 5000; the embedding has"):
-        import_marian(tmp_path)
+        import_huggingface(tmp_path)
     swapped = vocabulary | {"</s>": vocabulary["<unk>"], "<unk>": vocabulary["</s>"]}
     (tmp_path / "vocab.json").write_text(json.dumps(swapped))
     with pytest.raises(ArchiveError, match="gives '</s>' the id 1; expected eos_token_id, which is 0"):
-        import_marian(tmp_path)
+        import_huggingface(tmp_path)
     (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
     (tmp_path / "target.spm").write_bytes(b"nothing")
     with pytest.raises(ArchiveError, match="target.spm: not a SentencePiece model"):
-        import_marian(tmp_path)
+        import_huggingface(tmp_path)
 
 
 def test_without_one_tokenizer_file_there_is_no_text(tmp_path: Path) -> None:
     write_marian_with_text(tmp_path)
     (tmp_path / "target.spm").unlink()
-    imported = import_marian(tmp_path)
+    imported = import_huggingface(tmp_path)
     assert imported.config.text is None and imported.tokenizer_files == {}
     assert imported.notes == ("no tokenizer (target.spm missing): it cannot translate text",)

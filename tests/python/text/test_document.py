@@ -141,4 +141,5 @@ def test_the_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_primary_language() -> None:
-    assert [primary_language(name) for name in ("zh-Hans", "pt_BR", "DE", None)] == ["zh", "pt", "de", None]
+    given = ("zh-Hans", "pt_BR", "DE", None, "zho_Hant", "deu_Latn", "jpn", "ltz_Latn")
+    assert [primary_language(name) for name in given] == ["zh", "pt", "de", None, "zh", "de", "ja", "ltz"]

@@ -14,7 +14,7 @@ from importing.marian_checkpoints import LANGUAGES, write_marian_with_text, writ
 from importing.tokenizer_files import SENTENCES, sentencepiece_model
 from nmt_trt.errors import ArchiveError, UsageError
 from nmt_trt.models.config import VocabularyConfig
-from nmt_trt.models.marian import import_marian
+from nmt_trt.models.huggingface import import_huggingface
 from nmt_trt.text.pipeline import TextPipeline
 from nmt_trt.text.sentencepiece_vocabulary import SentencePieceVocabularyTokenizer
 
@@ -37,7 +37,7 @@ TEXTS = (
 
 
 def pipeline(path: Path) -> TextPipeline:
-    imported = import_marian(path)
+    imported = import_huggingface(path)
     return TextPipeline(imported.config, imported.tokenizer_files)
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 import nmt_trt
 from importing.marian_checkpoints import LANGUAGES, write_marian_with_text
+from importing.multilingual_checkpoints import LANGUAGES as TOKENIZER_LANGUAGES
+from importing.multilingual_checkpoints import write_with_text
 from importing.nemo_archives import write_random_nemo
 from importing.tokenizer_files import SENTENCES, sentencepiece_model, yttm_model
 from nmt_trt.errors import UsageError
@@ -103,15 +105,19 @@ def test_without_a_space_of_its_own_a_word_stands_behind_one() -> None:
     assert tokenizer.decode([3, "Møller", 4]) == "the Møller."
 
 
-@pytest.mark.parametrize("kind", ["nemo", "marian"])
+@pytest.mark.parametrize("kind", ["nemo", "marian", "MBartTokenizer", "NllbTokenizer"])
 def test_a_translation_has_the_word_of_its_source(tmp_path: Path, kind: str) -> None:
     if kind == "nemo":
         archive = write_random_nemo(tmp_path / "model.nemo", tokenizer="sentencepiece").path
     else:
-        archive = tmp_path / "marian"
-        write_marian_with_text(archive, separate=False, languages=LANGUAGES)
+        archive = tmp_path / "checkpoint"
+        if kind == "marian":
+            write_marian_with_text(archive, separate=False, languages=LANGUAGES)
+        else:
+            write_with_text(archive, kind)
     nmt_trt.build(archive, tmp_path / "model")
-    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime", target_language="deu" if kind == "marian" else None)
+    source, target = {"nemo": (None, None), "marian": (None, "deu")}.get(kind) or TOKENIZER_LANGUAGES[kind]
+    model = nmt_trt.load(tmp_path / "model", backend="onnxruntime", source_language=source, target_language=target)
     assert model._text is not None
     unknown = model._text._target.unk
     texts = ["", "The boats", "bread near the door", "Zwei 漢字 und Brot"]
@@ -124,7 +130,7 @@ def test_a_translation_has_the_word_of_its_source(tmp_path: Path, kind: str) -> 
         assert hypothesis.tokens[0] == unknown and hypothesis.attention is not None
         counts = [count for _, count in model._text._source_words(text)]
         assert sum(counts) == hypothesis.attention.shape[1] == len(model._text.encode(text))
-        best = hypothesis.attention[0, counts[0] : -1].argmax() + counts[0]
+        best = hypothesis.attention[0, counts[0] : -counts[-1]].argmax() + counts[0]
         word = next(word for word, end in zip(*_ends(model._text._source_words(text)), strict=True) if best < end)
         assert translation.startswith(word), (translation, word)
     assert all(h.attention is None for ((_, h), *_) in plain)

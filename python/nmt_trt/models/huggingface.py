@@ -1,4 +1,4 @@
-"""Imports Hugging Face Marian checkpoints (OPUS-MT), without transformers and without torch."""
+"""Imports Hugging Face checkpoints of translation models, without transformers and without torch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from pydantic import ValidationError
 from nmt_trt.errors import ArchiveError, UnsupportedModelError
 from nmt_trt.models.archive import Limits
 from nmt_trt.models.config import Provenance, TransformerConfig
+from nmt_trt.models.fairseq_tokenizers import import_fairseq_text
+from nmt_trt.models.huggingface_config import parse_huggingface_config
+from nmt_trt.models.huggingface_families import MARIAN
 from nmt_trt.models.huggingface_files import CONFIG_FILE, CheckpointDirectory
+from nmt_trt.models.huggingface_weights import completed_state, huggingface_weights
 from nmt_trt.models.imported import ImportedModel, describe_invalid
-from nmt_trt.models.marian_config import parse_marian_config
 from nmt_trt.models.marian_tokenizers import import_marian_text
-from nmt_trt.models.marian_weights import completed_state, marian_weights
 
 _GENERATION_CONFIG = "generation_config.json"
 _TORCH_EPSILON = 1e-5
-"""Of torch's LayerNorm, which MarianMTModel takes as it is."""
+"""Of torch's LayerNorm, which transformers' models take as it is."""
 
 
-def import_marian(path: str | Path, limits: Limits | None = None, *, name: str | None = None) -> ImportedModel:
-    """Read a checkpoint directory of transformers' MarianMTModel. Nothing in it is trusted, and nothing is executed.
+def import_huggingface(path: str | Path, limits: Limits | None = None, *, name: str | None = None) -> ImportedModel:
+    """Read a checkpoint directory of transformers. Nothing in it is trusted, and nothing is executed.
 
     A model without all of its tokenizer files is imported without text handling.
 
@@ -44,28 +46,31 @@ def import_marian(path: str | Path, limits: Limits | None = None, *, name: str |
 
 def _import(directory: CheckpointDirectory, name: str) -> ImportedModel:
     try:
-        marian = parse_marian_config(
+        model = parse_huggingface_config(
             directory.read_object(CONFIG_FILE), directory.read_optional_object(_GENERATION_CONFIG)
         )
-        text = import_marian_text(directory, marian)
+        import_text = import_marian_text if model.family is MARIAN else import_fairseq_text
+        text = import_text(directory, model)
         state = directory.read_state()
         config = TransformerConfig(
-            encoder=marian.encoder,
-            decoder=marian.decoder,
-            special_tokens=marian.special_tokens,
+            encoder=model.encoder,
+            decoder=model.decoder,
+            special_tokens=model.special_tokens,
             source_tokens=text.source_tokens,
             shared_embeddings=False,
             tied_output=False,
             norm_epsilon=_TORCH_EPSILON,
-            generation=marian.generation,
+            generation=model.generation,
             text=text.text,
-            provenance=Provenance(format="marian", file=name, sha256=state.sha256, version=marian.version),
+            provenance=Provenance(
+                format=model.family.model_type, file=name, sha256=state.sha256, version=model.version
+            ),
         )
     except ValidationError as error:
         raise ArchiveError(f"{CONFIG_FILE} describes an impossible model: {describe_invalid(error)}") from error
     tensors = completed_state(
-        state.tensors, share_embeddings=marian.share_embeddings, tie_output=marian.tie_output, file=state.file
+        state.tensors, share_embeddings=model.share_embeddings, tie_output=model.tie_output, file=state.file
     )
-    weights, shared, tied = marian_weights(tensors, config, state.file)
+    weights, shared, tied = huggingface_weights(tensors, config, model.family, state.file)
     config = config.model_copy(update={"shared_embeddings": shared, "tied_output": tied})
-    return ImportedModel(config, weights, text.files, marian.notes + text.notes)
+    return ImportedModel(config, weights, text.files, model.notes + text.notes)

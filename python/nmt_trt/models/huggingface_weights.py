@@ -1,4 +1,4 @@
-"""The state dict of transformers' MarianMTModel to canonical weights: names, tied tables, fused projections, checks."""
+"""The state dicts of transformers' translation models to canonical weights: names, tied tables, projections, checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.models.positions import split_sinusoidal_positions
+from nmt_trt.models.huggingface_families import Family
+from nmt_trt.models.positions import fairseq_sinusoidal_positions, split_sinusoidal_positions
 from nmt_trt.models.state import Weights, float32, refuse_weights, tensor_problems
 from nmt_trt.models.storage import Array
 from nmt_trt.models.weights import Shapes, weight_shapes
@@ -17,7 +18,10 @@ _SHARED = "model.shared.weight"
 _SOURCE, _TARGET = (f"model.{side}.embed_tokens.weight" for side in ("encoder", "decoder"))
 _OUTPUT = "lm_head.weight"
 _BIAS = "final_logits_bias"
-_POSITIONS = tuple(f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder"))
+_POSITIONS, _COMPUTED_POSITIONS = (
+    {f"model.{side}.embed_positions.{name}" for side in ("encoder", "decoder")} for name in ("weight", "weights")
+)
+"""Tables of positions, and what old checkpoints call those that transformers computes anew."""
 _ATTENTION = {"self_attention": "self_attn", "cross_attention": "encoder_attn"}
 _PROJECTIONS = {
     "qkv": ("q_proj", "k_proj", "v_proj"),
@@ -28,12 +32,16 @@ _PROJECTIONS = {
 _FFN = {"in_": "fc1", "out": "fc2", "norm": "final_layer_norm"}
 
 
-def marian_names(name: str) -> tuple[str, ...]:
-    """The tensors of MarianMTModel whose rows, one after the other, are the canonical weight `name`."""
+def tensor_names(name: str) -> tuple[str, ...]:
+    """The tensors of transformers' models whose rows, one after the other, are the canonical weight `name`."""
     side, *path, kind = name.split(".")
     match [side, *path]:
         case ["output"]:
             return (_OUTPUT if kind == "weight" else _BIAS,)
+        case [_, "norm"]:
+            return (f"model.{side}.layer_norm.{kind}",)
+        case [_, "embedding", "norm"]:
+            return (f"model.{side}.layernorm_embedding.{kind}",)
         case [_, "embedding", table]:
             return (f"model.{side}.embed_{table}s.{kind}",)
     _, layer, block, part = path
@@ -74,12 +82,15 @@ def completed_state(
     return tensors
 
 
-def marian_weights(tensors: Mapping[str, Array], config: TransformerConfig, file: str) -> tuple[Weights, bool, bool]:
+def huggingface_weights(
+    tensors: Mapping[str, Array], config: TransformerConfig, family: Family, file: str
+) -> tuple[Weights, bool, bool]:
     """The canonical float32 weights.
 
     Args:
         tensors: what completed_state gives.
         config: the model, with neither shared nor tied tables.
+        family: what kind of model it is.
         file: what errors call the checkpoint.
 
     Returns:
@@ -89,24 +100,41 @@ def marian_weights(tensors: Mapping[str, Array], config: TransformerConfig, file
     Raises:
         ArchiveError: tensors that are not exactly the model's; lists them all.
     """
-    expected: Shapes = {}
-    for name, shape in weight_shapes(config).items():
-        parts = marian_names(name)
-        for part in parts:
-            expected[part] = (1, *shape) if part == _BIAS else (shape[0] // len(parts), *shape[1:])
-    optional = {_BIAS, *_POSITIONS}
-    refuse_weights(file, tensor_problems(tensors, expected, optional=optional, unused={_SHARED}))
+    optional = {_BIAS} if family.positions == "learned" else {_BIAS, *_POSITIONS}
+    unused = {_SHARED, *(_COMPUTED_POSITIONS if family.positions == "fairseq" else ())}
+    expected = _expected(config, family)
+    refuse_weights(file, tensor_problems(tensors, expected, optional=optional, unused=unused))
     shared = bool(np.array_equal(tensors[_SOURCE], tensors[_TARGET]))
     tied = bool(np.array_equal(tensors[_OUTPUT], tensors[_TARGET]))
     final = config.model_copy(update={"shared_embeddings": shared, "tied_output": tied})
-    weights = {name: _canonical(name, shape, tensors) for name, shape in weight_shapes(final).items()}
+    weights = {name: _canonical(name, shape, tensors, final, family) for name, shape in weight_shapes(final).items()}
     return weights, shared, tied
 
 
-def _canonical(name: str, shape: tuple[int, ...], tensors: Mapping[str, Array]) -> npt.NDArray[np.float32]:
-    parts = [float32(tensors[part]) for part in marian_names(name) if part in tensors]
+def _expected(config: TransformerConfig, family: Family) -> Shapes:
+    """The tensors that a checkpoint may have, by their names there."""
+    expected: Shapes = {}
+    for name, shape in weight_shapes(config).items():
+        parts = tensor_names(name)
+        for part in parts:
+            expected[part] = (shape[0] // len(parts), *shape[1:])
+    expected[_BIAS] = (1, *expected[_BIAS])
+    for name in _POSITIONS:
+        rows, width = expected[name]
+        expected[name] = (rows + family.position_offset, width)
+    absent = {*(() if family.output_bias else (_BIAS,)), *(_POSITIONS if family.positions == "fairseq" else ())}
+    return {name: shape for name, shape in expected.items() if name not in absent}
+
+
+def _canonical(
+    name: str, shape: tuple[int, ...], tensors: Mapping[str, Array], config: TransformerConfig, family: Family
+) -> npt.NDArray[np.float32]:
+    parts = [float32(tensors[part]) for part in tensor_names(name) if part in tensors]
+    is_position = name.endswith("position.weight")
     if parts:
-        return np.concatenate(parts).reshape(shape)
-    if name.endswith("position.weight"):  # not saved: transformers computes them
+        return np.concatenate(parts)[family.position_offset if is_position else 0 :].reshape(shape)
+    if is_position and family.positions == "fairseq":
+        return fairseq_sinusoidal_positions(shape[0], shape[1], config.special_tokens.pad + 1)
+    if is_position:  # not saved: transformers computes them
         return split_sinusoidal_positions(*shape)
     return np.zeros(shape, np.float32)
