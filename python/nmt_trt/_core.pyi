@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 __version__: str
 has_cuda: bool
 
+def average_log_probs(logits: Sequence[NDArray[np.float32]], *, out: NDArray[np.float32]) -> None: ...
+
 @type_check_only
 class _BoundType(type): ...
 

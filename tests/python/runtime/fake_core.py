@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nmt_trt.model_directory import read_config
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.ensemble import Member
 from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
 ENCODER_SECONDS, GENERATOR_SECONDS = 0.25, 0.5
@@ -60,7 +61,8 @@ class FakeGenerator:
         self._plan: Callable[[str], bytes] = arguments["plan_provider"]
         self._plans: dict[str, bytes] = {}
         self._stages: set[tuple[int, int]] = set()
-        self._cpu = OnnxRuntimeBackend(directory, read_config(directory), threads=1, reason="fake")
+        config = read_config(directory)
+        self._cpu = OnnxRuntimeBackend([Member(directory, config)], config, threads=1, reason="fake")
 
     def generate(
         self, ids: NDArray[np.int32], lengths: NDArray[np.int32], **options: Any
