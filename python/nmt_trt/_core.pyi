@@ -89,10 +89,9 @@ def open_engine_library(
     *, shims: list[str], library: str, log: Callable[[int, bytes], None] | None = None
 ) -> EngineLibrary: ...
 
-class Generator(metaclass=_BoundType):
+class GeneratorModel(metaclass=_BoundType):
     def __init__(
         self,
-        library: EngineLibrary,
         *,
         plan_provider: Callable[[str], bytes],
         layers: int,
@@ -109,7 +108,11 @@ class Generator(metaclass=_BoundType):
         bos: int,
         max_batch: int,
         max_source: int,
-        memory_limit: int | None = None,
+    ) -> None: ...
+
+class Generator(metaclass=_BoundType):
+    def __init__(
+        self, library: EngineLibrary, *, models: Sequence[GeneratorModel], memory_limit: int | None = None
     ) -> None: ...
     def generate(
         self,

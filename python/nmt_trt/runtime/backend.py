@@ -90,9 +90,7 @@ def _open_tensorrt(
 ) -> Backend:
     from nmt_trt.runtime.tensorrt import open_tensorrt
 
-    if len(members) > 1:
-        raise BackendError("ensembles run on the CPU so far")
-    return open_tensorrt(name, members[0].directory, config, options, reason)
+    return open_tensorrt(name, members, config, options, reason)
 
 
 def _open_onnxruntime(

@@ -42,10 +42,16 @@ struct Residual {
 };
 static_assert(sizeof(Residual) == sizeof(Hidden));
 
+/// One of several such models, which are deep in different degrees and agree on nothing but the ends.
+struct Model {
+  int32_t number = 0;
+  int32_t layers = kLayers;  // of the decoder, kLayers at most
+};
+
 /// A number that hardly any other two give.
 float mix(float a, float b);
 
-Residual embed(int32_t token, int32_t position);
+Residual embed(int32_t token, int32_t position, const Model& model);
 /// Of generated tokens or of the source, behind its self-attention; element `i` of all heads.
 float self_key(const Residual& residual, int32_t layer, int32_t i);
 float self_value(const Residual& residual, int32_t layer, int32_t i);
@@ -81,13 +87,14 @@ class Attention {
 };
 
 /// What the encoder makes of a source, without rows.
-std::vector<Residual> encode(const std::vector<int32_t>& source);
+std::vector<Residual> encode(const std::vector<int32_t>& source, const Model& model);
 
 /// The beginning of a translation, the start token among it: what the logits behind it must be, without rows,
 /// slots or caches.
 class Prefix {
  public:
-  Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token);
+  Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token,
+         const Model& model);
 
   std::vector<float> logits() const;
 
