@@ -20,7 +20,7 @@ import onnxruntime as ort
 
 from nmt_trt import _core
 from nmt_trt.model_directory import graph_file
-from nmt_trt.runtime import onnxruntime_backend
+from nmt_trt.runtime import onnx_model, onnxruntime_backend
 from nmt_trt.runtime.decoder_state import DecoderState
 from systems import Ours
 
@@ -34,7 +34,7 @@ REST = "Python and binding"
 def measure_parts(system: Ours) -> Seconds:
     """Seconds of each part of one run."""
     spent: Seconds = defaultdict(float)
-    backend: Any = system.model._backend
+    model: Any = _onnx_model(system)
 
     class TimedState(DecoderState):
         def keep_rows(self, *arguments: Any) -> None:
@@ -48,12 +48,11 @@ def measure_parts(system: Ours) -> Seconds:
     def timed_search(**options: Any) -> _Timed:
         return _Timed(_core.BeamSearch(**options), spent, SEARCH)
 
-    sessions: dict[str, Any] = {name: _Timed(getattr(backend, name), spent, label) for name, label in SESSIONS.items()}
+    sessions: dict[str, Any] = {name: _Timed(getattr(model, name), spent, label) for name, label in SESSIONS.items()}
     with (
-        mock.patch.multiple(backend, **sessions),
-        mock.patch.multiple(
-            onnxruntime_backend, DecoderState=TimedState, _core=SimpleNamespace(BeamSearch=timed_search)
-        ),
+        mock.patch.multiple(model, **sessions),
+        mock.patch.object(onnx_model, "DecoderState", TimedState),
+        mock.patch.object(onnxruntime_backend, "_core", SimpleNamespace(BeamSearch=timed_search)),
     ):
         started = time.perf_counter()
         system.run()
@@ -63,15 +62,21 @@ def measure_parts(system: Ours) -> Seconds:
 
 def measure_operators(system: Ours) -> dict[str, Seconds]:
     """Seconds of each ONNX operator type in one run, by session (ONNX Runtime's own profiler)."""
-    backend: Any = system.model._backend
+    model: Any = _onnx_model(system)
     with tempfile.TemporaryDirectory() as folder:
         sessions: dict[str, Any] = {
             name: _profiled_session(system.job.directory, name.strip("_"), system.job.threads, folder)
             for name in SESSIONS
         }
-        with mock.patch.multiple(backend, **sessions):
+        with mock.patch.multiple(model, **sessions):
             system.run()
         return {SESSIONS[name]: _operator_seconds(session.end_profiling()) for name, session in sessions.items()}
+
+
+def _onnx_model(system: Ours) -> Any:
+    """What has the sessions of the system's model."""
+    backend: Any = system.model._backend
+    return backend._models[0]
 
 
 class _Timed:
@@ -112,7 +117,7 @@ def _profiled_session(directory: Path, name: str, threads: int, folder: str) -> 
         return options
 
     with mock.patch.object(ort, "SessionOptions", profiling_options):
-        return onnxruntime_backend._session(directory / graph_file(name), threads)
+        return onnx_model._session(directory / graph_file(name), threads)
 
 
 def _operator_seconds(profile: str) -> Seconds:

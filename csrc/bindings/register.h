@@ -6,6 +6,7 @@ namespace nmt_trt::bindings {
 
 /// C++ exceptions become those of nmt_trt.errors.
 void register_errors();
+void register_average(pybind11::module_& module);
 void register_hypothesis(pybind11::module_& module);
 void register_beam_search(pybind11::module_& module);
 /// Only in a build with CUDA.

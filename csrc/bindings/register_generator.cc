@@ -56,13 +56,11 @@ std::shared_ptr<EngineLibrary> open_library(std::vector<std::string> shims, std:
   return open_engine_library(options);
 }
 
-std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library, py::object plan_provider,
-                                          int32_t layers, int32_t heads, int32_t head_size,
-                                          int32_t encoder_layers, int32_t encoder_heads,
-                                          int32_t encoder_head_size, bool causal_encoder, int32_t vocab_size,
-                                          int32_t max_positions, int32_t eos, int32_t pad, int32_t bos,
-                                          int32_t max_batch, int32_t max_source, int32_t attention_layer,
-                                          std::optional<size_t> memory_limit) {
+ModelSource make_model(py::object plan_provider, int32_t layers, int32_t heads, int32_t head_size,
+                       int32_t encoder_layers, int32_t encoder_heads, int32_t encoder_head_size,
+                       bool causal_encoder, int32_t vocab_size, int32_t max_positions, int32_t eos,
+                       int32_t pad, int32_t bos, int32_t max_batch, int32_t max_source,
+                       int32_t attention_layer) {
   const Callback callback(std::move(plan_provider));
   const PlanProvider provider = [callback](const std::string& graph) { return callback.bytes(graph); };
   const ModelShape shape = {layers,
@@ -80,8 +78,14 @@ std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library
                             max_batch,
                             max_source,
                             attention_layer};
+  return {provider, shape};
+}
+
+std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library,
+                                          std::vector<ModelSource> models,
+                                          std::optional<size_t> memory_limit) {
   const py::gil_scoped_release unlocked;
-  return std::make_unique<Generator>(std::move(library), provider, shape, memory_limit);
+  return std::make_unique<Generator>(std::move(library), std::move(models), memory_limit);
 }
 
 SearchOptions search_options(const ModelShape& shape, const std::string& policy, int32_t beam_size) {
@@ -177,15 +181,22 @@ TensorRT's messages as bytes, from any thread: severity 0 (internal error), 1 (e
 Raises EngineError: no such library, no shim for its version, or no CUDA device.)";
 
 constexpr const char* kGeneratorDoc =
-    R"(Encoder, decoder steps and beam search of one model on the GPU, on a stream of its own.
+    R"(Encoder, decoder steps and beam search on the GPU, on a stream of its own.
 
 The interpreter lock is released while it works. Use one object from one thread at a time, but for `memory`; several objects
 may work at once. After an error the next call starts afresh.)";
 
-constexpr const char* kGeneratorInitDoc =
+constexpr const char* kModelInitDoc =
     R"(plan_provider(graph) returns the plan of "encoder_0" to "encoder_<encoder_layers>" or "decoder_0" to
 "decoder_<2 * layers>" as bytes; it is called when a plan is first needed. max_batch, max_source: the largest batch and
-the longest source that the plans were built for. attention_layer: the layer whose cross-attention is told. memory_limit: most bytes that `memory` may add up to; None: no limit.)";
+the longest source that the plans were built for. attention_layer: the layer whose cross-attention is told, of a Generator's
+first model.)";
+
+constexpr const char* kGeneratorInitDoc =
+    R"(models: one, or several of the same vocabulary and special tokens, whose probabilities are averaged at each step.
+memory_limit: most bytes that `memory` may add up to; None: no limit.
+
+Raises UsageError for models that do not fit together, and for too many.)";
 
 constexpr const char* kGenerateDoc =
     R"(Translate one batch. ids: int32 array [B, S] padded on the right; lengths: int32 array [B]; max_lengths: int32 array
@@ -228,11 +239,13 @@ void register_generator(py::module_& module) {
           "Take over kernels compiled earlier. Before the first plan is used; what does not fit is ignored.");
   module.def("open_engine_library", &open_library, py::kw_only(), arg("shims"), arg("library"),
              arg("log") = py::none(), kOpenDoc);
+  py::class_<ModelSource>(module, "GeneratorModel", "A model of a Generator: its plans and its shape.")
+      .def(py::init(&make_model), py::kw_only(), arg("plan_provider"), arg("layers"), arg("heads"),
+           arg("head_size"), arg("encoder_layers"), arg("encoder_heads"), arg("encoder_head_size"),
+           arg("causal_encoder"), arg("vocab_size"), arg("max_positions"), arg("eos"), arg("pad"), arg("bos"),
+           arg("max_batch"), arg("max_source"), arg("attention_layer"), kModelInitDoc);
   py::class_<Generator>(module, "Generator", kGeneratorDoc)
-      .def(py::init(&make_generator), arg("library"), py::kw_only(), arg("plan_provider"), arg("layers"),
-           arg("heads"), arg("head_size"), arg("encoder_layers"), arg("encoder_heads"),
-           arg("encoder_head_size"), arg("causal_encoder"), arg("vocab_size"), arg("max_positions"),
-           arg("eos"), arg("pad"), arg("bos"), arg("max_batch"), arg("max_source"), arg("attention_layer"),
+      .def(py::init(&make_generator), arg("library"), py::kw_only(), arg("models"),
            arg("memory_limit") = py::none(), kGeneratorInitDoc)
       .def("generate", &generate, arg("ids"), arg("lengths"), py::kw_only(), arg("policy"), arg("beam_size"),
            arg("num_hypotheses"), arg("length_penalty"), arg("max_lengths"), arg("deterministic"),

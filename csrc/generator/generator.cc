@@ -33,15 +33,13 @@ void check_range(const char* name, int32_t given, int32_t low, int32_t high) {
 
 }  // namespace
 
-Generator::Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape,
+Generator::Generator(std::shared_ptr<EngineLibrary> library, std::vector<ModelSource> models,
                      std::optional<size_t> memory_limit)
-    : Generator(cuda::OnDevice(kDevice), std::move(library), std::move(provider), shape, memory_limit) {}
+    : Generator(cuda::OnDevice(kDevice), std::move(library), std::move(models), memory_limit) {}
 
-Generator::Generator(const cuda::OnDevice&, std::shared_ptr<EngineLibrary> library, PlanProvider provider,
-                     const ModelShape& shape, std::optional<size_t> memory_limit)
-    : plans_(std::move(library), std::move(provider), shape),
-      shape_(shape),
-      stages_(shape, plans_, memory_limit) {}
+Generator::Generator(const cuda::OnDevice&, std::shared_ptr<EngineLibrary> library,
+                     std::vector<ModelSource> models, std::optional<size_t> memory_limit)
+    : ensemble_(std::move(library), std::move(models)), stages_(ensemble_, memory_limit) {}
 
 // The members free what kernels may still be using.
 Generator::~Generator() { cudaStreamSynchronize(stream_.get()); }
@@ -84,16 +82,16 @@ void Generator::check_batch(const SourceBatch& batch, const SearchOptions& optio
       !std::equal(options.source_lengths.begin(), options.source_lengths.end(), batch.lengths)) {
     throw UsageError("source_lengths", "the lengths of the sources", "others");
   }
-  check_range("beam_size", options.beam_size, 1, plans_.rows().most);
+  check_range("beam_size", options.beam_size, 1, ensemble_.rows().most);
   const int32_t most = deterministic ? deterministic_rows(options.beam_size) : max_batch(options.beam_size);
   check_range("the batch of input_ids", batch.sentences, 1, most);
   for (int32_t row = 0; row < batch.sentences; ++row) {
-    check_range("the length of a source", batch.lengths[row], 1, std::min(batch.width, shape_.max_source));
+    check_range("the length of a source", batch.lengths[row], 1, std::min(batch.width, shape().max_source));
   }
   check_range("the tokens of all sources", std::accumulate(batch.lengths, batch.lengths + batch.sentences, 0),
-              1, plans_.tokens().most);
+              1, ensemble_.tokens().most);
   const int32_t longest = *std::max_element(options.max_lengths.begin(), options.max_lengths.end());
-  check_range("max_lengths", longest, 1, shape_.max_positions);
+  check_range("max_lengths", longest, 1, shape().max_positions);
 }
 
 // Lets go of the last search first: it may be what there is no room for.
@@ -103,8 +101,8 @@ void Generator::take_search(const SearchOptions& options) {
 }
 
 Stage& Generator::get_stage(const StageKey& key, const Stage* in_use, bool begins) {
-  plans_.scratch();  // so that all plans count
-  return stages_.get(key, search_, plans_.plan_bytes() + plans_.scratch_bytes(), in_use, begins,
+  ensemble_.load();  // so that all plans count
+  return stages_.get(key, search_, ensemble_.plan_bytes() + ensemble_.scratch_bytes(), in_use, begins,
                      stream_.get());
 }
 
@@ -137,8 +135,8 @@ void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& optio
   const cuda::OnDevice scope(kDevice);
   validate(options);
   check_range("batch", batch, 1, max_batch(options.beam_size));
-  check_range("source", source, 1, shape_.max_source);
-  check_range("steps", steps, 1, shape_.max_positions);
+  check_range("source", source, 1, shape().max_source);
+  check_range("steps", steps, 1, shape().max_positions);
   try {
     make_stages(batch, source, options, steps, deterministic);
     stream_.synchronize();
@@ -240,7 +238,7 @@ Stage& Generator::stage_for(Stage& stage, int32_t step, const SearchOptions& opt
 }
 
 void Generator::note_memory() {
-  const MemoryUse use = {plans_.plan_bytes(), plans_.scratch_bytes(), stages_.search_bytes(),
+  const MemoryUse use = {ensemble_.plan_bytes(), ensemble_.scratch_bytes(), stages_.search_bytes(),
                          stages_.bytes()};
   const std::lock_guard<std::mutex> lock(memory_mutex_);
   memory_ = use;
@@ -253,9 +251,9 @@ MemoryUse Generator::memory() const {
 
 // Sentences that a batch is padded to at least and has at most.
 Extent Generator::batch_extent(int32_t beam_size) {
-  const Extent rows = plans_.rows();
+  const Extent rows = ensemble_.rows();
   const int32_t least = (rows.least + beam_size - 1) / beam_size;
-  return {least, std::min(std::max(shape_.max_batch, least), rows.most / beam_size)};
+  return {least, std::min(std::max(shape().max_batch, least), rows.most / beam_size)};
 }
 
 int32_t Generator::max_batch(int32_t beam_size) {
@@ -266,7 +264,7 @@ int32_t Generator::max_batch(int32_t beam_size) {
 }
 
 int32_t Generator::source_bucket(int32_t length) const {
-  return nmt_trt::source_bucket(length, shape_.max_source);
+  return nmt_trt::source_bucket(length, shape().max_source);
 }
 
 int32_t Generator::deterministic_rows(int32_t beam_size) {

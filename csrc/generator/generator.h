@@ -12,8 +12,8 @@
 #include "cuda/device.h"
 #include "cuda/event.h"
 #include "cuda/stream.h"
+#include "generator/ensemble.h"
 #include "generator/model_shape.h"
-#include "generator/plans.h"
 #include "generator/search_memory.h"
 #include "generator/source_batch.h"
 #include "generator/stage.h"
@@ -36,14 +36,16 @@ struct MemoryUse {
   size_t total() const { return plans + scratch + search + stages; }
 };
 
-/// Encoder, decoder steps and beam search of one model on the first GPU that CUDA shows, on a stream of its
-/// own. A step neither waits for the device nor allocates nor copies between host and device; that happens
-/// where a batch begins, and where it moves to a larger cache or to fewer rows. Not thread-safe but for
-/// memory(); several generators may work at once. After an exception it can be used again.
+/// Encoder, decoder steps and beam search of one model, or of several whose probabilities are averaged, on
+/// the first GPU that CUDA shows, on a stream of its own. A step neither waits for the device nor allocates
+/// nor copies between host and device; that happens where a batch begins, and where it moves to a larger
+/// cache or to fewer rows. Not thread-safe but for memory(); several generators may work at once. After an
+/// exception it can be used again.
 class Generator {
  public:
   /// memory_limit: most bytes of MemoryUse::total(); none: what there is.
-  Generator(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape,
+  /// Throws UsageError for models that make no ensemble.
+  Generator(std::shared_ptr<EngineLibrary> library, std::vector<ModelSource> models,
             std::optional<size_t> memory_limit);
   Generator(const Generator&) = delete;
   Generator& operator=(const Generator&) = delete;
@@ -68,11 +70,12 @@ class Generator {
   int32_t deterministic_rows(int32_t beam_size);
   /// As it was at the last change; from any thread.
   MemoryUse memory() const;
-  const ModelShape& shape() const { return shape_; }
+  /// Vocabulary and special tokens of all models, and the smallest of their limits.
+  const ModelShape& shape() const { return ensemble_.common(); }
 
  private:
-  Generator(const cuda::OnDevice& scope, std::shared_ptr<EngineLibrary> library, PlanProvider provider,
-            const ModelShape& shape, std::optional<size_t> memory_limit);
+  Generator(const cuda::OnDevice& scope, std::shared_ptr<EngineLibrary> library,
+            std::vector<ModelSource> models, std::optional<size_t> memory_limit);
 
   Stage& begin(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
   void make_stages(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
@@ -90,8 +93,7 @@ class Generator {
   void recover();
   void note_memory();
 
-  Plans plans_;
-  ModelShape shape_;
+  Ensemble ensemble_;
   cuda::Stream stream_;
   cuda::Event began_, encoded_, ended_;
   Stages stages_;

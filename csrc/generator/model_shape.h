@@ -18,8 +18,9 @@ struct ModelShape {
   int32_t eos, pad, bos;
   /// Sentences of a batch and tokens of a source that the plans were built for, at most.
   int32_t max_batch, max_source;
-  /// The layer whose cross-attention is told.
+  /// The layer whose cross-attention is told, or kTellsNone.
   int32_t attention_layer;
+  static constexpr int32_t kTellsNone = -1;
 };
 
 }  // namespace nmt_trt

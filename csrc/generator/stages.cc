@@ -38,14 +38,15 @@ std::shared_ptr<Value> shared(std::map<Key, std::weak_ptr<Value>>& known, const 
 
 }  // namespace
 
-Stages::Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit)
-    : shape_(shape), plans_(plans), memory_limit_(memory_limit) {}
+Stages::Stages(Ensemble& ensemble, std::optional<size_t> memory_limit)
+    : ensemble_(ensemble), memory_limit_(memory_limit) {}
 
 std::shared_ptr<SearchMemory> Stages::search_for(const SearchOptions& options, int32_t sentences,
                                                  cudaStream_t stream) {
   auto search = shared(searches_, SearchKey::of(options), [&](const SearchKey& key) {
     return with_room({}, stream, [&] {
-      return std::make_shared<SearchMemory>(shape_, key, sentences, shape_.max_positions, stream);
+      return std::make_shared<SearchMemory>(ensemble_.common(), key, sentences,
+                                            ensemble_.common().max_positions, stream);
     });
   });
   with_room({}, stream, [&] { search->reserve(options, stream); });
@@ -66,20 +67,20 @@ Stage& Stages::get(const StageKey& key, const std::shared_ptr<SearchMemory>& sea
   }
   make_room(key, *search, other_bytes, nullptr, in_use, begins, stream);
   auto stage = with_room({in_use}, stream, [&] {
-    return std::make_unique<Stage>(key, shape_, plans_, engines_for(key, stream), search->state(), stream);
+    return std::make_unique<Stage>(key, ensemble_, engines_for(key, stream), search->state(), stream);
   });
   entries_.push_front({key, search, std::move(stage)});
   return *entries_.front().stage;
 }
 
-std::shared_ptr<StepEngines> Stages::engines_for(const StageKey& key, cudaStream_t stream) {
+std::shared_ptr<EnsembleSteps> Stages::engines_for(const StageKey& key, cudaStream_t stream) {
   return shared(engines_, key.rows * key.beam_size,
-                [&](int32_t rows) { return std::make_shared<StepEngines>(rows, shape_, plans_, stream); });
+                [&](int32_t rows) { return std::make_shared<EnsembleSteps>(rows, ensemble_, stream); });
 }
 
-std::shared_ptr<EncoderEngines> Stages::encoder_for(const StageKey& key, cudaStream_t stream) {
-  return shared(encoders_, Stage::tokens_of(key, plans_), [&](int32_t tokens) {
-    return std::make_shared<EncoderEngines>(tokens, shape_, plans_, stream);
+std::shared_ptr<EnsembleEncoders> Stages::encoder_for(const StageKey& key, cudaStream_t stream) {
+  return shared(encoders_, Stage::tokens_of(key, ensemble_), [&](int32_t tokens) {
+    return std::make_shared<EnsembleEncoders>(tokens, ensemble_, stream);
   });
 }
 
@@ -87,11 +88,11 @@ std::shared_ptr<EncoderEngines> Stages::encoder_for(const StageKey& key, cudaStr
 void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* made,
                        const Stage* in_use, bool begins, cudaStream_t stream) {
   if (!memory_limit_) return;
-  const size_t own = Stage::bytes_needed(key, search.state().candidates, shape_, plans_);
+  const size_t own = Stage::bytes_needed(key, search.state().candidates, ensemble_);
   const int32_t rows = key.rows * key.beam_size;
-  const size_t steps = StepEngines::bytes_needed(rows, shape_, plans_);
-  const int32_t tokens = Stage::tokens_of(key, plans_);
-  const size_t encoder = begins ? EncoderEngines::bytes_needed(tokens, shape_, plans_) : 0;
+  const size_t steps = EnsembleSteps::bytes_needed(rows, ensemble_);
+  const int32_t tokens = Stage::tokens_of(key, ensemble_);
+  const size_t encoder = begins ? EnsembleEncoders::bytes_needed(tokens, ensemble_) : 0;
   const auto needed = [&] {
     return (made != nullptr ? 0 : own) + (alive(engines_, rows) ? 0 : steps) +
            (alive(encoders_, tokens) ? 0 : encoder);
@@ -112,9 +113,9 @@ void Stages::make_room(const StageKey& key, const SearchMemory& search, size_t o
 size_t Stages::shared_bytes(const Stage& stage, const StageKey& key) const {
   const StageKey& used = stage.key();
   size_t bytes = 0;
-  if (used.rows != key.rows) bytes += StepEngines::bytes_needed(used.rows * used.beam_size, shape_, plans_);
+  if (used.rows != key.rows) bytes += EnsembleSteps::bytes_needed(used.rows * used.beam_size, ensemble_);
   if (stage.has_encoder()) {
-    bytes += EncoderEngines::bytes_needed(Stage::tokens_of(used, plans_), shape_, plans_);
+    bytes += EnsembleEncoders::bytes_needed(Stage::tokens_of(used, ensemble_), ensemble_);
   }
   return bytes;
 }

@@ -13,9 +13,9 @@
 #include "core/errors.h"
 #include "core/options.h"
 #include "cuda/search.h"
-#include "generator/encoder_engines.h"
-#include "generator/model_shape.h"
-#include "generator/plans.h"
+#include "generator/ensemble.h"
+#include "generator/ensemble_encoders.h"
+#include "generator/ensemble_steps.h"
 #include "generator/search_memory.h"
 #include "generator/stage.h"
 
@@ -25,7 +25,7 @@ namespace nmt_trt {
 /// they share.
 class Stages {
  public:
-  Stages(const ModelShape& shape, Plans& plans, std::optional<size_t> memory_limit);
+  Stages(Ensemble& ensemble, std::optional<size_t> memory_limit);
 
   /// Memory for searches with these options and `sentences` sentences at most, made if need be. It is there
   /// as long as the caller or a stage has it. Throws OutOfMemoryError.
@@ -38,7 +38,7 @@ class Stages {
   Stage& get(const StageKey& key, const std::shared_ptr<SearchMemory>& search, size_t other_bytes,
              const Stage* in_use, bool begins, cudaStream_t stream);
   /// What a stage of this key runs the encoder with, made if need be.
-  std::shared_ptr<EncoderEngines> encoder_for(const StageKey& key, cudaStream_t stream);
+  std::shared_ptr<EnsembleEncoders> encoder_for(const StageKey& key, cudaStream_t stream);
 
   /// make(), again and again as long as memory is short and there are stages to give up: the oldest first,
   /// never those of `needed`. Throws what make() throws.
@@ -64,19 +64,18 @@ class Stages {
     std::unique_ptr<Stage> stage;
   };
 
-  std::shared_ptr<StepEngines> engines_for(const StageKey& key, cudaStream_t stream);
+  std::shared_ptr<EnsembleSteps> engines_for(const StageKey& key, cudaStream_t stream);
   bool drop_oldest(std::initializer_list<const Stage*> needed, cudaStream_t stream);
   void make_room(const StageKey& key, const SearchMemory& search, size_t other_bytes, const Stage* made,
                  const Stage* in_use, bool begins, cudaStream_t stream);
 
   size_t shared_bytes(const Stage& stage, const StageKey& key) const;
 
-  ModelShape shape_;
-  Plans& plans_;
+  Ensemble& ensemble_;
   std::optional<size_t> memory_limit_;
-  std::list<Entry> entries_;                                   // the one used last first
-  std::map<int32_t, std::weak_ptr<StepEngines>> engines_;      // by rows
-  std::map<int32_t, std::weak_ptr<EncoderEngines>> encoders_;  // by tokens
+  std::list<Entry> entries_;                                     // the one used last first
+  std::map<int32_t, std::weak_ptr<EnsembleSteps>> engines_;      // by rows
+  std::map<int32_t, std::weak_ptr<EnsembleEncoders>> encoders_;  // by tokens
   std::map<SearchKey, std::weak_ptr<SearchMemory>> searches_;
 };
 

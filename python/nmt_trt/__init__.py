@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -36,6 +37,7 @@ _demo: Model | None = None
 def load(
     directory: str | Path | None = None,
     *,
+    ensemble: Sequence[str | Path] = (),
     backend: str = "auto",
     threads: int | None = None,
     source_language: str | None = None,
@@ -48,6 +50,7 @@ def load(
     """
     return Model(
         demo_directory() if directory is None else directory,
+        ensemble=ensemble,
         backend=backend,
         threads=threads,
         source_language=source_language,

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 __version__: str
 has_cuda: bool
 
+def average_log_probs(logits: Sequence[NDArray[np.float32]], *, out: NDArray[np.float32]) -> None: ...
+
 @type_check_only
 class _BoundType(type): ...
 
@@ -95,10 +97,9 @@ def open_engine_library(
     *, shims: list[str], library: str, log: Callable[[int, bytes], None] | None = None
 ) -> EngineLibrary: ...
 
-class Generator(metaclass=_BoundType):
+class GeneratorModel(metaclass=_BoundType):
     def __init__(
         self,
-        library: EngineLibrary,
         *,
         plan_provider: Callable[[str], bytes],
         layers: int,
@@ -116,7 +117,11 @@ class Generator(metaclass=_BoundType):
         max_batch: int,
         max_source: int,
         attention_layer: int,
-        memory_limit: int | None = None,
+    ) -> None: ...
+
+class Generator(metaclass=_BoundType):
+    def __init__(
+        self, library: EngineLibrary, *, models: Sequence[GeneratorModel], memory_limit: int | None = None
     ) -> None: ...
     def generate(
         self,

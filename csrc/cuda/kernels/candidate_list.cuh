@@ -3,19 +3,12 @@
 #include <cstdint>
 
 #include "core/top_log_probs.h"
+#include "cuda/kernels/row_sums.cuh"
 #include "cuda/kernels/score_rules.h"
 #include "cuda/kernels/warp.h"
 #include "cuda/search.h"
 
 namespace nmt_trt::cuda {
-
-/// Logarithm of a row's sum of exponentials, in two parts.
-struct Normaliser {
-  float max;
-  float log_sum;
-
-  __device__ float log_prob(float logit) const { return (logit - max) - log_sum; }
-};
 
 /// The `count` best candidates of a row, best first, in the hands of one warp: number lane + 32 * j is slot j
 /// of the lane. Missing ones are {-inf, 0}.

@@ -5,6 +5,7 @@
 #include "cuda/kernels/order.h"
 #include "cuda/kernels/row_matters.cuh"
 #include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/row_sums.cuh"
 #include "cuda/kernels/warp.h"
 #include "cuda/kernels/warp_list.cuh"
 #include "cuda/search.h"
@@ -16,7 +17,6 @@ namespace {
 // Each warp of a row makes a list (warp_list.cuh); the last block of the row to finish merges them. Blocks
 // are many enough to fill the GPU with few rows, and which one is the last does not show.
 constexpr int kThreads = RowSplit::kWarps * kWarpSize;
-constexpr int kListsPerLane = RowSplit::kMaxLists / kWarpSize;
 
 struct Arguments {
   const void* logits;
@@ -96,28 +96,6 @@ struct Merge {
   }
 };
 
-__device__ PartialSum merge_sums(const RowPartials& partials, int32_t lists, int lane) {
-  PartialSum mine[kListsPerLane];
-  float max = -INFINITY;
-#pragma unroll
-  for (int i = 0; i < kListsPerLane; ++i) {
-    const int32_t list = lane + i * kWarpSize;
-    mine[i] = {-INFINITY, 0.0F};
-    if (list < lists) {
-      const float2 loaded = __ldcg(reinterpret_cast<const float2*>(partials.sums + list));
-      mine[i] = {loaded.x, loaded.y};
-    }
-    max = fmaxf(max, mine[i].max);
-  }
-  max = value_of_key(warp_max(order_key(max)));
-  float sum = 0.0F;
-#pragma unroll
-  for (int i = 0; i < kListsPerLane; ++i) {
-    sum += mine[i].sum * (mine[i].max == max ? 1.0F : expf(mine[i].max - max));
-  }
-  return {max, warp_sum(sum)};
-}
-
 // By the last block of a row. entries: with kFitsShared<kSlots> shared memory for [lists, C].
 template <typename T, int kSlots, bool kEdits>
 __device__ void merge_row(const SearchState& state, const int32_t* sentence_of_row,
@@ -134,7 +112,7 @@ __device__ void merge_row(const SearchState& state, const int32_t* sentence_of_r
     __syncthreads();
   }
   if (threadIdx.x >= kWarpSize) return;
-  const PartialSum total = merge_sums(partials, lists, lane);
+  const PartialSum total = merge_sums(partials.sums, lists, lane);
   Merge<kInShared> merge{kInShared ? entries : partials.entries, lists, count};
   RankedToken mine[kSlots] = {};
   for (int32_t i = 0; i < count; ++i) {

@@ -8,6 +8,7 @@
 #include "cuda/kernels/float_types.h"
 #include "cuda/kernels/order.h"
 #include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/row_sums.cuh"
 #include "cuda/kernels/warp.h"
 #include "cuda/token_mask.h"
 
@@ -18,24 +19,12 @@ namespace nmt_trt::cuda {
 //
 // A warp's list has a place a lane, or two (kSlots): number i is in slot i / 32 of lane i % 32.
 
-/// Logits of a tile in each lane.
-constexpr int kPerLane = RowSplit::kTile / kWarpSize;
-// Independent chains of comparisons or additions, to hide their latency.
-constexpr int kChains = 4;
 constexpr int kPerChain = kPerLane / kChains;
 static_assert(kPerLane == kWarpSize, "a lane's logits are looked through by one lane each");
 static_assert(TokenMask::kGranule == RowSplit::kTile && RowSplit::kTile == kWarpSize * kWarpSize,
               "a tile's part of a mask is a number a lane");
 
 constexpr RankedToken kNothing = {0, 0};
-
-/// exp(x) for x <= 0, within 2 ulp near 0 and |x| * 1e-7 further down, where it weighs little.
-__device__ inline float fast_exp(float x) {
-  constexpr float kLog2E = 1.44269504F;
-  float power;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x * kLog2E));
-  return power;
-}
 
 /// The first of all lanes' tokens, and the lane it came from.
 struct WarpChoice {
@@ -166,23 +155,12 @@ struct WarpList {
   template <typename Tile>
   __device__ void add(const Tile& tile, float (&x)[kPerLane], int lane, int32_t count) {
     RankedToken best = tile.best_of(lane, x);
-    add_to_sum(x, value_of_key(warp_max(best.key)));
+    add_to_sum(partial, x, value_of_key(warp_max(best.key)));
     if (tile.exclude(lane, x)) best = tile.best_of(lane, x);
     pick(tile, best, lane, count);
   }
 
  private:
-  __device__ void add_to_sum(const float (&x)[kPerLane], float tile_max) {
-    const float max = fmaxf(partial.max, tile_max);
-    const float shift = max == -INFINITY ? 0.0F : max;
-    float sums[kChains] = {};
-#pragma unroll
-    for (int i = 0; i < kPerLane; ++i) sums[i % kChains] += fast_exp(x[i] - shift);  // NaN of NaN and of +inf
-    const float sum = warp_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
-    partial.sum = partial.sum * fast_exp(partial.max - shift) + sum;
-    partial.max = max;
-  }
-
   // The best of the entries so far and of the tile become the new entries. best: the best of this lane's
   // logits.
   template <typename Tile>

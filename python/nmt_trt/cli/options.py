@@ -216,7 +216,19 @@ class SearchFlags(ScoreFlags, BeamFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeFlags:
-    """Where to run, and how much to say."""
+    """What else to run beside MODEL_DIR, where to run, and how much to say."""
+
+    ensemble: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ensemble",
+            metavar="DIR",
+            help="Another model of the same vocabularies, whose probabilities are averaged with MODEL_DIR's; "
+            "may be given several times.",
+            show_default=False,
+            rich_help_panel=_RUNTIME,
+        ),
+    ] = None
 
     backend: Annotated[
         BackendName,

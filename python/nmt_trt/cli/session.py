@@ -27,6 +27,7 @@ def open_model(directory: Path | None, options: Mapping[str, Any], runtime: Runt
     with working("loading the model", quiet=runtime.quiet):
         model = load(
             directory,
+            ensemble=runtime.ensemble or (),
             backend=runtime.backend,
             threads=runtime.threads,
             source_language=runtime.source_language,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nmt_trt.errors import UsageError
@@ -140,6 +141,22 @@ def model_shapes(
     elif beam.max > MAX_BEAM_SIZE:
         raise UsageError(f"a beam must not exceed {MAX_BEAM_SIZE}; given {beam}")
     return EngineShapes(batch or usual.batch, source, beam)
+
+
+def common_shapes(models: Sequence[EngineShapes]) -> EngineShapes:
+    """The sizes that the engines of all models accept.
+
+    Raises:
+        UsageError: there are none.
+    """
+    return EngineShapes(**{name: _common(name, [shapes.sizes[name] for shapes in models]) for name in models[0].sizes})
+
+
+def _common(name: str, ranges: Sequence[Range]) -> Range:
+    least, most = max(size.min for size in ranges), min(size.max for size in ranges)
+    if least > most:
+        raise UsageError(f"the models' engines have no {name} size in common: they take {', '.join(map(str, ranges))}")
+    return Range(least, min(max(min(size.opt for size in ranges), least), most), most)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, Protocol, cast, get_args
 
 from nmt_trt.engines.flavours import FlavourName
@@ -13,6 +12,7 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.engine_options import EngineOptions
+from nmt_trt.runtime.ensemble import Member
 from nmt_trt.runtime.inputs import Row
 from nmt_trt.runtime.precision import check_cpu_precision
 
@@ -59,42 +59,44 @@ class Backend(Protocol):
 
 
 def open_backend(
-    name: str, directory: Path, config: TransformerConfig, threads: int | None, options: EngineOptions
+    name: str, members: Sequence[Member], config: TransformerConfig, threads: int | None, options: EngineOptions
 ) -> Backend:
     """The backend of this name; "auto" takes TensorRT where it can be used, else ONNX Runtime.
+
+    `members` are the models that it runs, `config` what they are together.
 
     Raises:
         UsageError: no backend has this name.
         BackendError: the backend cannot be used in this installation; says what is missing and what mends it.
-        ModelDirectoryError: the directory lacks the precision that was asked for.
+        ModelDirectoryError: a directory lacks the precision that was asked for.
     """
     if name not in get_args(BackendName):
         raise UsageError(f"backend must be one of {', '.join(get_args(BackendName))}; given {name!r}")
     if name == "onnxruntime":
-        return _open_onnxruntime(directory, config, threads, options, "asked for")
+        return _open_onnxruntime(members, config, threads, options, "asked for")
     if name != "auto":
-        return _open_tensorrt(cast(FlavourName, name), directory, config, options, "asked for")
+        return _open_tensorrt(cast(FlavourName, name), members, config, options, "asked for")
     try:
-        return _open_tensorrt(None, directory, config, options, "the fastest that works here")
+        return _open_tensorrt(None, members, config, options, "the fastest that works here")
     except BackendError as error:
         if options.precision not in ("auto", "fp32"):
             raise
         why = re.sub("; mend it with: [^;]*", "", str(error))  # nobody asked for it; `nmt-trt doctor` tells
-        return _open_onnxruntime(directory, config, threads, options, why)
+        return _open_onnxruntime(members, config, threads, options, why)
 
 
 def _open_tensorrt(
-    name: FlavourName | None, directory: Path, config: TransformerConfig, options: EngineOptions, reason: str
+    name: FlavourName | None, members: Sequence[Member], config: TransformerConfig, options: EngineOptions, reason: str
 ) -> Backend:
     from nmt_trt.runtime.tensorrt import open_tensorrt
 
-    return open_tensorrt(name, directory, config, options, reason)
+    return open_tensorrt(name, members, config, options, reason)
 
 
 def _open_onnxruntime(
-    directory: Path, config: TransformerConfig, threads: int | None, options: EngineOptions, reason: str
+    members: Sequence[Member], config: TransformerConfig, threads: int | None, options: EngineOptions, reason: str
 ) -> Backend:
     from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
     check_cpu_precision(options.precision)
-    return OnnxRuntimeBackend(directory, config, threads=threads, reason=reason)
+    return OnnxRuntimeBackend(members, config, threads=threads, reason=reason)

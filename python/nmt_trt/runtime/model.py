@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import NoReturn, Self, Unpack, overload
 
 from nmt_trt.errors import SourceError, UsageError
-from nmt_trt.model_directory import read_config, read_tokenizer_files
+from nmt_trt.model_directory import read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
+from nmt_trt.runtime.ensemble import joint_config, open_members
 from nmt_trt.runtime.hypotheses import decoded, empty_hypothesis
 from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
@@ -33,20 +34,24 @@ Progress = Callable[[int], None]
 
 
 class Model:
-    """A model directory opened with a backend. Calls from several threads are served one after the other.
+    """A model directory, or an ensemble of them, opened with a backend.
+
+    Calls from several threads are served one after the other.
 
     `with nmt_trt.load(...) as model:` ends the thread of its asynchronous requests with the block: once they are
     done, or after an exception or Ctrl-C without those that have not begun.
 
     Attributes:
-        config: the model's architecture, tokens and defaults, those of its target language among them.
-        directory: where it was loaded from.
+        config: the model's architecture, tokens and defaults, those of its target language among them; of an ensemble
+            the first model's, with as many positions as all of them have.
+        directory: where it, or the first model of an ensemble, was loaded from.
     """
 
     def __init__(
         self,
         directory: str | Path,
         *,
+        ensemble: Sequence[str | Path] = (),
         backend: str = "auto",
         threads: int | None = None,
         source_language: str | None = None,
@@ -57,6 +62,8 @@ class Model:
 
         Args:
             directory: what `nmt-trt build` made.
+            ensemble: further directories, of models with the same vocabularies. The search then goes by the mean of
+                the models' probabilities; text rules and generation defaults are those of `directory`.
             backend: auto, tensorrt, tensorrt-rtx or onnxruntime.
             threads: CPU threads to use; the number of cores by default.
             source_language, target_language: for a multilingual model, which of its languages to translate; for any
@@ -64,16 +71,17 @@ class Model:
             **engine: precision, and what else there is to say about TensorRT; see EngineOptions.
 
         Raises:
-            ModelDirectoryError: the directory is not a complete model, or lacks the precision that was asked for.
+            ModelDirectoryError: a directory is not a complete model, or lacks the precision that was asked for.
             BackendError: the backend cannot be used here.
-            UsageError: an unknown backend or option, or fewer than one thread.
+            UsageError: an unknown backend or option, fewer than one thread, or models that make no ensemble.
         """
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1; given {threads}")
         self.directory = Path(directory)
-        self.config: TransformerConfig = into_language(read_config(self.directory), target_language)
+        members = open_members(self.directory, ensemble)
+        self.config: TransformerConfig = into_language(joint_config(members), target_language)
         engine_options = make_engine_options(**engine)
-        self._backend: Backend = open_backend(backend, self.directory, self.config, threads, engine_options)
+        self._backend: Backend = open_backend(backend, members, self.config, threads, engine_options)
         files = read_tokenizer_files(self.directory, self.config)
         self._text = None
         if self.config.text is None and (source_language or target_language):

@@ -4,43 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 
 from nmt_trt import _core
 from nmt_trt.errors import BackendError, Error
-from nmt_trt.model_directory import attention_graph, graph_file
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
 from nmt_trt.runtime.batching import plan_batches
-from nmt_trt.runtime.decoder_state import CacheBuffers, DecoderState
+from nmt_trt.runtime.decoder_state import Array, DecoderState
+from nmt_trt.runtime.ensemble import Member, described
+from nmt_trt.runtime.ensemble_state import EnsembleState
 from nmt_trt.runtime.hypotheses import hypotheses_of
 from nmt_trt.runtime.inputs import Row, pad_rows
+from nmt_trt.runtime.onnx_model import OnnxModel
 
 FIRST_CAPACITY = 16
 """Decoder steps that the caches have room for at first; doubled whenever they are full."""
 
 
 class OnnxRuntimeBackend:
-    """Runs a model directory's fp32 graphs on the CPU."""
+    """Runs the fp32 graphs of a model directory, or of an ensemble of them, on the CPU."""
 
-    def __init__(self, directory: Path, config: TransformerConfig, *, threads: int | None, reason: str) -> None:
+    def __init__(
+        self, members: Sequence[Member], config: TransformerConfig, *, threads: int | None, reason: str
+    ) -> None:
+        """Open the graphs of all members; `config` is that of all of them together."""
         self._config = config
-        self._directory, self._threads = directory, threads
-        self._encoder = _session(directory / graph_file("encoder"), threads)
-        self._decoder = _session(directory / graph_file("decoder"), threads)
-        self._buffers = CacheBuffers()
-        self._encoder_outputs = [output.name for output in self._encoder.get_outputs()]
-        self._reason = reason
+        self._models = [OnnxModel(member.directory, member.config.decoder, threads) for member in members]
+        self._description = f"onnxruntime {ort.__version__} on the CPU{described(members)} ({reason})"
 
     @property
     def description(self) -> str:
         """The backend, its device, and why it was taken, in one line."""
-        return f"onnxruntime {ort.__version__} on the CPU ({self._reason})"
+        return self._description
 
     @property
     def memory(self) -> dict[str, int]:
@@ -81,30 +80,24 @@ class OnnxRuntimeBackend:
     ) -> list[list[Hypothesis]]:
         started = time.perf_counter()
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
-        outputs = self._encoder.run(self._encoder_outputs, {"input_ids": ids, "input_length": lengths})
+        cross = [model.encode(ids, lengths) for model in self._models]
         encoded = time.perf_counter()
-        cross = dict(zip(self._encoder_outputs, outputs, strict=True))
         search = self._decode(cross, ids.shape[1], lengths, options, prefixes, numbers)
         hypotheses = hypotheses_of(search.results(), options, lengths)
         timings.encoder += encoded - started
         timings.generator += time.perf_counter() - encoded
         return hypotheses
 
-    @cached_property
-    def _attention_decoder(self) -> ort.InferenceSession:
-        """The decoder that also gives attention, opened when that is first asked for."""
-        return _session(attention_graph(self._directory), self._threads)
-
     def _decode(
         self,
-        cross: dict[str, np.ndarray],
+        cross: Sequence[dict[str, Array]],
         padded: int,
         lengths: np.ndarray,
         options: ResolvedOptions,
         prefixes: Sequence[Row],
         numbers: Sequence[int],
     ) -> _core.BeamSearch:
-        tokens, stack = self._config.special_tokens, self._config.decoder
+        tokens = self._config.special_tokens
         padded_lengths = [padded] * len(lengths) if options.policy == "nemo" else [int(length) for length in lengths]
         limits = np.array([options.length_limit(length) for length in padded_lengths], dtype=np.int32)
         beam = options.beam_size
@@ -112,7 +105,7 @@ class OnnxRuntimeBackend:
             eos=tokens.eos,
             pad=tokens.pad,
             bos=tokens.start,
-            vocab_size=stack.vocab_size,
+            vocab_size=self._config.decoder.vocab_size,
             max_lengths=limits,
             target_prefix=[prefix.tolist() for prefix in prefixes],
             sentence_numbers=numbers,
@@ -122,8 +115,7 @@ class OnnxRuntimeBackend:
         prefix_slots = beam if search.leaks else 1
         most_slots = prefix_slots + beam * (int(limits.max()) - 1)
         slots = min(most_slots, prefix_slots + beam * FIRST_CAPACITY)
-        decoder = self._attention_decoder if options.keeps_attention else self._decoder
-        state = DecoderState(decoder, stack, self._buffers, cross, 1, max(slots, 1))
+        state = self._start(cross, max(slots, 1), attention=options.keeps_attention)
         state.self_bias[:, :, :, 1:] = -10000.0
         start = np.full((len(lengths), 1), tokens.start, dtype=np.int32)
         search.start(state.step(start, 0, 0)[:, 0], state.attention[:, 0])
@@ -140,15 +132,10 @@ class OnnxRuntimeBackend:
             search.advance(state.step(search.tokens(), search.steps, write_index), state.attention)
         return search
 
-
-def _session(path: Path, threads: int | None) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    # Threads that spin between runs take the cores from the other session: 1.3 times the time on 2 cores.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own errors share no base class
-        raise BackendError(f"{path}: ONNX Runtime cannot load this graph: {error}") from error
+    def _start(self, cross: Sequence[dict[str, Array]], slots: int, *, attention: bool) -> DecoderState | EnsembleState:
+        """The state before the start token, of one hypothesis a sentence; the first model gives attention."""
+        states = [
+            model.start(of_model, 1, slots, attention=attention and number == 0)
+            for number, (model, of_model) in enumerate(zip(self._models, cross, strict=True))
+        ]
+        return states[0] if len(states) == 1 else EnsembleState(states)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from nmt_trt import _core
 from nmt_trt.engines.directory_plans import DirectoryPlans, engines_command
-from nmt_trt.engines.flavours import FlavourName, load_flavour
+from nmt_trt.engines.flavours import Flavour, FlavourName, load_flavour
 from nmt_trt.engines.library import find_library, find_shims
 from nmt_trt.engines.plan_cache import PlanCache, open_plan_folder
 from nmt_trt.engines.plan_spec import EngineShapes, model_shapes
@@ -18,10 +19,11 @@ from nmt_trt.errors import BackendError, EngineError
 from nmt_trt.gpu import Gpu, find_gpus
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.runtime.engine_options import EngineOptions
+from nmt_trt.runtime.ensemble import Member, described
 from nmt_trt.runtime.plan_source import Plans, PlanSource
 from nmt_trt.runtime.precision import gpu_precision
 from nmt_trt.runtime.runtime_cache import RuntimeCache
-from nmt_trt.runtime.tensorrt_backend import TensorRTBackend
+from nmt_trt.runtime.tensorrt_backend import EngineModel, TensorRTBackend
 
 BUILD_WITH_CUDA = "pip install --force-reinstall --no-cache-dir . -C cmake.define.NMT_TRT_CUDA=ON"
 _LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
@@ -29,26 +31,32 @@ _LEVELS = (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, loggi
 
 
 def open_tensorrt(
-    flavour: FlavourName | None, directory: Path, config: TransformerConfig, options: EngineOptions, reason: str
+    flavour: FlavourName | None,
+    members: Sequence[Member],
+    config: TransformerConfig,
+    options: EngineOptions,
+    reason: str,
 ) -> TensorRTBackend:
     """The backend on this machine's first GPU, with one flavour of TensorRT or with the first that works.
 
     Args:
         flavour: which; None for any.
-        directory, config: the model.
+        members: the models to run.
+        config: what they are together.
         options: how to run it.
         reason: why TensorRT is taken, for people.
 
     Raises:
         BackendError: it cannot be used here; says what is missing and the command that mends it.
-        ModelDirectoryError: the directory lacks the precision that was asked for.
+        ModelDirectoryError: a directory lacks the precision that was asked for.
+        UsageError: more models than can be run, or engines that take no common sizes.
     """
-    precision = gpu_precision(options.precision, directory, config)
+    precisions = [gpu_precision(options.precision, member.directory, member.config) for member in members]
     gpu = usable_gpu()
     problems: list[BackendError] = []
     for name in get_args(FlavourName) if flavour is None else (flavour,):
         try:
-            return _open(name, directory, config, options, precision, gpu, reason)
+            return _open(name, members, config, options, precisions, gpu, reason)
         except BackendError as error:
             problems.append(error)
     if len(problems) == 1:
@@ -88,39 +96,42 @@ def open_library(flavour: FlavourName, given: str | Path | None = None) -> _core
 
 def _open(
     flavour: FlavourName,
-    directory: Path,
+    members: Sequence[Member],
     config: TransformerConfig,
     options: EngineOptions,
-    precision: str,
+    precisions: Sequence[str],
     gpu: Gpu,
     reason: str,
 ) -> TensorRTBackend:
     library = open_library(flavour, options.tensorrt_library)
-    trusted = _trusted_plans(directory, flavour, library, gpu, precision) if options.trust_engines else None
-    cache, no_cache = _plan_cache(directory, flavour, library, gpu)
-    if cache is None and (trusted is None or trusted.shapes is None):
-        raise EngineError(no_cache)
-    shapes = _shapes(directory, config, options, trusted)
-    places: list[Plans] = [place for place in (trusted, cache) if place is not None]
+    builder, no_builder = _builder(flavour, library)
+    caches = [None if builder is None else PlanCache(member.directory, builder, gpu) for member in members]
+    kernels = None if caches[0] is None else RuntimeCache(caches[0].runtime_cache_path)
+    models = []
+    for member, precision, cache in zip(members, precisions, caches, strict=True):
+        trusted = _trusted_plans(member.directory, library, gpu, precision) if options.trust_engines else None
+        if cache is None and (trusted is None or trusted.shapes is None):
+            raise EngineError(no_builder)
+        places: list[Plans] = [place for place in (trusted, cache) if place is not None]
+        plans = PlanSource(precision, _shapes(member, options, trusted), places)
+        models.append(EngineModel(member.config, plans, _build_command(member.directory, trusted, precision)))
+    used = " and ".join(dict.fromkeys(precisions))
     return TensorRTBackend(
         config,
         library,
-        PlanSource(precision, shapes, places),
-        RuntimeCache(cache.runtime_cache_path) if cache is not None else None,
+        models,
+        kernels,
         memory_limit=options.memory_limit,
-        build_command=_build_command(directory, trusted, precision),
-        description=f"{flavour} {library.version} on {gpu.name}, {precision} ({reason})",
+        description=f"{flavour} {library.version} on {gpu.name}, {used}{described(members)} ({reason})",
     )
 
 
-def _shapes(
-    directory: Path, config: TransformerConfig, options: EngineOptions, trusted: DirectoryPlans | None
-) -> EngineShapes:
+def _shapes(member: Member, options: EngineOptions, trusted: DirectoryPlans | None) -> EngineShapes:
     """What engines are to take: what was asked for, else trusted ones take, else `nmt-trt build` was given."""
-    sizes = read_engine_sizes(directory, config)
+    sizes = read_engine_sizes(member.directory, member.config)
     if trusted is not None and trusted.shapes is not None:
         sizes = trusted.shapes.sizes
-    return model_shapes(config, **{**sizes, **options.sizes})
+    return model_shapes(member.config, **{**sizes, **options.sizes})
 
 
 def _build_command(directory: Path, trusted: DirectoryPlans | None, precision: str) -> str:
@@ -129,17 +140,13 @@ def _build_command(directory: Path, trusted: DirectoryPlans | None, precision: s
     return f"nmt-trt build {directory}"
 
 
-def _trusted_plans(
-    directory: Path, flavour: FlavourName, library: _core.EngineLibrary, gpu: Gpu, precision: str
-) -> DirectoryPlans:
+def _trusted_plans(directory: Path, library: _core.EngineLibrary, gpu: Gpu, precision: str) -> DirectoryPlans:
     hashes = open_plan_folder() / "file-hashes.json"
-    return DirectoryPlans(directory, flavour, library.version, gpu, precision, memory_of_hashes=hashes)
+    return DirectoryPlans(directory, library.flavour, library.version, gpu, precision, memory_of_hashes=hashes)
 
 
-def _plan_cache(
-    directory: Path, flavour: FlavourName, library: _core.EngineLibrary, gpu: Gpu
-) -> tuple[PlanCache | None, str]:
-    """The cache that builds plans for this library; or None, and why."""
+def _builder(flavour: FlavourName, library: _core.EngineLibrary) -> tuple[Flavour | None, str]:
+    """What builds plans for this library; or None, and why."""
     try:
         builder = load_flavour(flavour)
     except EngineError as error:
@@ -149,7 +156,7 @@ def _plan_cache(
             f"no plans can be built: the {flavour} library is {library.version}, the Python package {builder.build}; "
             "install them in the same version"
         )
-    return PlanCache(directory, builder, gpu), ""
+    return builder, ""
 
 
 def _log(severity: int, message: bytes) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from nmt_trt import _core
-from nmt_trt.engines.plan_spec import EngineShapes
+from nmt_trt.engines.plan_spec import EngineShapes, common_shapes
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
@@ -20,60 +21,61 @@ from nmt_trt.runtime.plan_source import PlanSource
 from nmt_trt.runtime.runtime_cache import RuntimeCache
 
 
+@dataclass(frozen=True)
+class EngineModel:
+    """One of the models that a backend runs.
+
+    Attributes:
+        config: its own configuration.
+        plans: where its plans come from.
+        build_command: builds engines that will be used; messages add the sizes.
+    """
+
+    config: TransformerConfig
+    plans: PlanSource
+    build_command: str
+
+
 class TensorRTBackend:
-    """Runs a model directory's graphs as TensorRT engines. Not thread-safe: its Model serves one call at a time."""
+    """Runs the graphs of a model directory, or of an ensemble of them, as TensorRT engines.
+
+    Not thread-safe: its Model serves one call at a time.
+    """
 
     def __init__(
         self,
         config: TransformerConfig,
         library: _core.EngineLibrary,
-        plans: PlanSource,
+        models: Sequence[EngineModel],
         runtime_cache: RuntimeCache | None,
         *,
         memory_limit: int | None,
-        build_command: str,
         description: str,
     ) -> None:
         """Nothing is built or loaded before the first sentences come.
 
         Args:
-            config: the model.
+            config: what the models are together.
             library: the opened TensorRT library.
-            plans: where its plans come from.
+            models: one, or those of an ensemble.
             runtime_cache: the kernels that the library compiled in earlier processes; None keeps none.
             memory_limit: most bytes of GPU memory to use; None for no limit.
-            build_command: builds engines that will be used; messages add the sizes.
             description: what `Model.backend` tells.
+
+        Raises:
+            UsageError: more models than can be run, or engines that take no common sizes.
         """
         self._config = config
         self._library = library
-        self._plans = plans
+        self._shapes = common_shapes([model.plans.shapes for model in models])
         self._runtime_cache = runtime_cache
         self._memory_of_kept: dict[str, int] = {}
-        self._build_command = build_command
+        self._build_commands = [model.build_command for model in models]
         self._description = description
         if runtime_cache is not None:
             runtime_cache.load(library)
-        encoder, decoder, tokens = config.encoder, config.decoder, config.special_tokens
         self._generator = _core.Generator(
-            library,
-            plan_provider=plans.plan,
-            layers=decoder.num_layers,
-            heads=decoder.num_heads,
-            head_size=decoder.head_size,
-            encoder_layers=encoder.num_layers,
-            encoder_heads=encoder.num_heads,
-            encoder_head_size=encoder.head_size,
-            causal_encoder=config.causal_encoder,
-            vocab_size=decoder.vocab_size,
-            max_positions=decoder.max_positions,
-            eos=tokens.eos,
-            pad=tokens.pad,
-            bos=tokens.start,
-            max_batch=plans.shapes.batch.max,
-            max_source=plans.shapes.source.max,
-            attention_layer=decoder.attention_layer,
-            memory_limit=memory_limit,
+            library, models=[_generator_model(model) for model in models], memory_limit=memory_limit
         )
 
     @property
@@ -89,7 +91,7 @@ class TensorRTBackend:
     @property
     def shapes(self) -> EngineShapes:
         """The batches and sources that the engines take."""
-        return self._plans.shapes
+        return self._shapes
 
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch, within what the engines take.
@@ -183,9 +185,8 @@ class TensorRTBackend:
                 raise SourceError(index, f"has {length} tokens; the engines take input_ids of 1 to {taken.max}; {hint}")
 
     def _how_to_enlarge(self, size: str, flag: str, enough: str) -> str:
-        return (
-            f"build larger ones with: {self._build_command} {flag} {enough}, or load the model with {size}='{enough}'"
-        )
+        commands = " and ".join(f"{command} {flag} {enough}" for command in self._build_commands)
+        return f"build larger ones with: {commands}, or load the model with {size}='{enough}'"
 
     def _keep_kernels(self) -> None:
         """Save what was compiled: kernels are when engines or shapes are new to this process, which take memory."""
@@ -193,6 +194,29 @@ class TensorRTBackend:
         if self._runtime_cache is not None and memory != self._memory_of_kept:
             self._runtime_cache.save(self._library)
             self._memory_of_kept = memory
+
+
+def _generator_model(model: EngineModel) -> _core.GeneratorModel:
+    config, shapes = model.config, model.plans.shapes
+    encoder, decoder, tokens = config.encoder, config.decoder, config.special_tokens
+    return _core.GeneratorModel(
+        plan_provider=model.plans.plan,
+        layers=decoder.num_layers,
+        heads=decoder.num_heads,
+        head_size=decoder.head_size,
+        encoder_layers=encoder.num_layers,
+        encoder_heads=encoder.num_heads,
+        encoder_head_size=encoder.head_size,
+        causal_encoder=config.causal_encoder,
+        vocab_size=decoder.vocab_size,
+        max_positions=decoder.max_positions,
+        eos=tokens.eos,
+        pad=tokens.pad,
+        bos=tokens.start,
+        max_batch=shapes.batch.max,
+        max_source=shapes.source.max,
+        attention_layer=decoder.attention_layer,
+    )
 
 
 def _length_limits(lengths: npt.NDArray[np.int32], options: ResolvedOptions) -> npt.NDArray[np.int32]:

@@ -73,6 +73,8 @@ class FakeDevice {
   Holdings holdings{};
   Makings makings{};
   std::vector<StepLaunch> steps;
+  /// How often several models' probabilities were averaged.
+  int32_t averages = 0;
   /// What was done that CUDA or TensorRT forbids.
   std::vector<std::string> violations;
   /// Calls so far that can fail, and which of them is to fail in what way.

@@ -16,21 +16,24 @@ FakePlan read_plan(const std::string& bytes) {
   FakePlan plan;
   std::istringstream text(bytes);
   int32_t type = 0;
-  text >> plan.graph >> plan.heads >> plan.head_size >> plan.vocab_size >> type >> plan.tokens.least >>
-      plan.tokens.most >> plan.rows.least >> plan.rows.most >> plan.scratch;
+  text >> plan.graph >> plan.model.number >> plan.model.layers >> plan.heads >> plan.head_size >>
+      plan.vocab_size >> type >> plan.tokens.least >> plan.tokens.most >> plan.rows.least >> plan.rows.most >>
+      plan.scratch;
   plan.type = static_cast<DataType>(type);
   if (!text) throw EngineError("the plan is damaged");
   return plan;
 }
 
-/// A graph's side and number.
+/// A graph's side and number, and its model.
 struct Part {
   bool of_encoder;
   int32_t segment;
+  toy::Model model;
 };
 
-Part part_of(const std::string& graph) {
-  return {graph.rfind("encoder_", 0) == 0, std::stoi(graph.substr(std::strlen("encoder_")))};
+Part part_of(const FakePlan& plan) {
+  const std::string& graph = plan.graph;
+  return {graph.rfind("encoder_", 0) == 0, std::stoi(graph.substr(std::strlen("encoder_"))), plan.model};
 }
 
 EngineTensor input(const std::string& name, DataType type, const Shape& least, const Shape& most) {
@@ -64,7 +67,7 @@ std::vector<EngineTensor> encoder_tensors(const FakePlan& plan, int32_t segment)
     tensors.push_back(output("qkv", plan.type, {-1, 3 * hidden}));
     return tensors;
   }
-  for (int32_t layer = 0; layer < toy::kLayers; ++layer) {
+  for (int32_t layer = 0; layer < plan.model.layers; ++layer) {
     tensors.push_back(output("cross_" + std::to_string(layer), plan.type, {-1, 2 * hidden}));
   }
   return tensors;
@@ -81,7 +84,7 @@ std::vector<EngineTensor> decoder_tensors(const FakePlan& plan, int32_t segment)
   } else {
     tensors = behind_attention(plan, plan.rows);
   }
-  if (segment == 2 * toy::kLayers) {
+  if (segment == 2 * plan.model.layers) {
     tensors.push_back(output("logits", DataType::kFloat32, {-1, plan.vocab_size}));
     return tensors;
   }
@@ -116,19 +119,20 @@ void write_qkv(const toy::Residual& residual, int32_t layer, float* qkv) {
   }
 }
 
-void encode(const Bindings& run, int32_t segment) {
+void encode(const Bindings& run, const Part& part) {
+  const int32_t segment = part.segment;
   const int64_t tokens = run.shapes.at(segment == 0 ? "token" : "attention")[0];
   for (int64_t row = 0; row < tokens; ++row) {
     if (segment == 0) {
       const toy::Residual residual =
-          toy::embed(run.at<const int32_t>("token")[row], run.at<const int32_t>("position")[row]);
+          toy::embed(run.at<const int32_t>("token")[row], run.at<const int32_t>("position")[row], part.model);
       run.at<toy::Residual>("residual_out")[row] = residual;
       write_qkv(residual, 0, run.at<float>("qkv") + row * 3 * toy::kHidden);
       continue;
     }
     const toy::Residual source = toy::add_self(run.at<const toy::Residual>("residual")[row],
                                                run.at<const toy::Hidden>("attention")[row]);
-    for (int32_t layer = 0; layer < toy::kLayers; ++layer) {
+    for (int32_t layer = 0; layer < part.model.layers; ++layer) {
       float* keys = run.at<float>("cross_" + std::to_string(layer)) + row * 2 * toy::kHidden;
       for (int32_t i = 0; i < toy::kHidden; ++i) {
         keys[i] = toy::cross_key(source, layer, i);
@@ -138,19 +142,21 @@ void encode(const Bindings& run, int32_t segment) {
   }
 }
 
-toy::Residual residual_of(const Bindings& run, int32_t segment, int64_t row) {
-  if (segment == 0)
-    return toy::embed(run.at<const int32_t>("token")[row], *run.at<const int32_t>("position"));
+toy::Residual residual_of(const Bindings& run, const Part& part, int64_t row) {
+  if (part.segment == 0) {
+    return toy::embed(run.at<const int32_t>("token")[row], *run.at<const int32_t>("position"), part.model);
+  }
   const toy::Residual before = run.at<const toy::Residual>("residual")[row];
   const toy::Hidden& attention = run.at<const toy::Hidden>("attention")[row];
-  return segment % 2 == 1 ? toy::add_self(before, attention) : toy::add_cross(before, attention);
+  return part.segment % 2 == 1 ? toy::add_self(before, attention) : toy::add_cross(before, attention);
 }
 
-void decode(const Bindings& run, int32_t segment) {
+void decode(const Bindings& run, const Part& part) {
+  const int32_t segment = part.segment;
   const int64_t rows = run.shapes.at(segment == 0 ? "token" : "attention")[0];
   for (int64_t row = 0; row < rows; ++row) {
-    const toy::Residual residual = residual_of(run, segment, row);
-    if (segment == 2 * toy::kLayers) {
+    const toy::Residual residual = residual_of(run, part, row);
+    if (segment == 2 * part.model.layers) {
       for (int32_t token = 0; token < toy::kVocabulary; ++token) {
         run.at<float>("logits")[row * toy::kVocabulary + token] = toy::logit(residual, token);
       }
@@ -214,7 +220,7 @@ class FakeContext final : public EngineContext {
     device().give(static_cast<cudaStream_t>(stream), [run = bindings_, part = part_, alive = alive_] {
       if (!*alive) return device().forbid("an engine runs whose context was destroyed");
       std::memset(run.scratch, 0xA5, run.scratch_bytes);
-      part.of_encoder ? encode(run, part.segment) : decode(run, part.segment);
+      part.of_encoder ? encode(run, part) : decode(run, part);
     });
   }
 
@@ -241,7 +247,7 @@ class FakeContext final : public EngineContext {
 class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(const FakePlan& plan)
-      : part_(part_of(plan.graph)),
+      : part_(part_of(plan)),
         tensors_(part_.of_encoder ? encoder_tensors(plan, part_.segment)
                                   : decoder_tensors(plan, part_.segment)),
         scratch_bytes_(plan.scratch) {
@@ -287,8 +293,9 @@ std::string written(const FakePlan& plan) {
   for (const Extent& extent : {plan.tokens, plan.rows}) {
     text << ' ' << extent.least << ' ' << extent.most;
   }
-  std::string bytes = plan.graph + ' ' + std::to_string(plan.heads) + ' ' + std::to_string(plan.head_size) +
-                      ' ' + std::to_string(plan.vocab_size) + ' ' +
+  std::string bytes = plan.graph + ' ' + std::to_string(plan.model.number) + ' ' +
+                      std::to_string(plan.model.layers) + ' ' + std::to_string(plan.heads) + ' ' +
+                      std::to_string(plan.head_size) + ' ' + std::to_string(plan.vocab_size) + ' ' +
                       std::to_string(static_cast<int32_t>(plan.type)) + text.str() + ' ' +
                       std::to_string(plan.scratch) + '\n';
   if (bytes.size() < plan.bytes) bytes.resize(plan.bytes);

@@ -7,12 +7,14 @@
 #include "core/engine.h"
 #include "generator/buckets.h"
 #include "generator/plans.h"
+#include "toy_model.h"
 
 namespace nmt_trt::testing {
 
 /// What a plan of the toy model was built for.
 struct FakePlan {
   std::string graph;
+  toy::Model model;
   int64_t heads = 2;
   int64_t head_size = 2;
   int64_t vocab_size = 16;

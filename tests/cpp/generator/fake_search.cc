@@ -1,12 +1,14 @@
-// cuda/search.h on the fake device: the rules of the beams are the kernels' own.
+// cuda/search.h and cuda/average_log_probs.h on the fake device: the rules of the beams are the kernels' own.
 #include <algorithm>
 #include <vector>
 
+#include "core/average_log_probs.h"
 #include "core/errors.h"
 #include "core/options.h"
 #include "core/sampler.h"
 #include "core/score_edits.h"
 #include "core/top_log_probs.h"
+#include "cuda/average_log_probs.h"
 #include "cuda/kernels/beam_rules.h"
 #include "cuda/kernels/pool_rules.h"
 #include "cuda/kernels/score_rules.h"
@@ -467,6 +469,25 @@ void start_search(const SearchState& state, const StepInputs& inputs, int32_t bo
 
 void find_edits(const SearchState& state, const StepInputs& inputs, cudaStream_t stream) {
   launch(stream, FindEdits{state, inputs});
+}
+
+size_t average_log_probs_scratch_bytes(int32_t beams, int32_t models, int32_t /*vocab_size*/) {
+  return size(beams) * size(models) * sizeof(float);
+}
+
+void average_log_probs(const SearchState& state, const StepInputs& inputs,
+                       const std::vector<ModelLogits>& models, void* /*scratch*/, float* average,
+                       cudaStream_t stream) {
+  std::vector<const float*> logits;
+  for (const ModelLogits& model : models) logits.push_back(static_cast<const float*>(model.logits));
+  launch(stream, [=] {
+    ++device().averages;
+    for_rows(state, inputs, [&](int32_t, int32_t, int64_t beam) {
+      std::vector<const float*> rows;
+      for (const float* of_model : logits) rows.push_back(of_model + beam * state.vocab_size);
+      nmt_trt::average_log_probs(rows, 1, size(state.vocab_size), average + beam * state.vocab_size);
+    });
+  });
 }
 
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType /*type*/,

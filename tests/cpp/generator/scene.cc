@@ -7,6 +7,7 @@
 #include <ostream>
 #include <utility>
 
+#include "core/average_log_probs.h"
 #include "core/beam_search.h"
 #include "toy_model.h"
 
@@ -18,72 +19,106 @@ int32_t between(std::mt19937& random, int32_t low, int32_t high) {
   return low + static_cast<int32_t>(random() % static_cast<uint32_t>(high - low + 1));
 }
 
-/// The CPU's search, whose every hypothesis asks the model for itself.
-class Reference {
+size_t size(int32_t count) { return static_cast<size_t>(count); }
+
+/// The hypotheses of a batch as one model reads them.
+class Reading {
  public:
-  explicit Reference(const Batch& batch) : beam_size_(size(batch.options.beam_size)), search_(batch.options) {
-    for (const auto& source : batch.sources) sources_.push_back(toy::encode(source));
+  Reading(const Batch& batch, const toy::Model& model)
+      : model_(model), beam_size_(size(batch.options.beam_size)) {
+    for (const auto& source : batch.sources) sources_.push_back(toy::encode(source, model));
   }
 
-  Found run() {
-    std::vector<float> first;
-    std::vector<float> attention;
+  // What the hypotheses attend to, [B, K, S]; behind the start token, where they are all alike, [B, S].
+  std::vector<float> attention(bool start, int32_t width) const {
+    std::vector<float> rows;
+    for (size_t beam = 0; beam < prefixes_.size(); beam += start ? beam_size_ : 1) {
+      append(rows, prefixes_[beam]->attention());
+      rows.resize(rows.size() + size(width) - prefixes_[beam]->attention().size(),
+                  std::numeric_limits<float>::quiet_NaN());
+    }
+    return rows;
+  }
+
+  // [B, V]
+  std::vector<float> first_logits() {
+    std::vector<float> logits;
     for (const auto& source : sources_) {
-      const auto start = std::make_shared<toy::Prefix>(source, nullptr, toy::kBos);
-      append(first, start->logits());
-      append(attention, attention_of(*start));
+      const auto start = std::make_shared<toy::Prefix>(source, nullptr, toy::kBos, model_);
+      append(logits, start->logits());
       prefixes_.insert(prefixes_.end(), beam_size_, start);
     }
-    search_.start(first.data(), {attention.data(), width()});
-    while (!search_.done()) {
-      const std::vector<float> logits = next_logits();
-      attention.clear();
-      for (const auto& prefix : prefixes_) append(attention, attention_of(*prefix));
-      search_.advance(logits.data(), {attention.data(), width()});
-    }
-    return search_.results();
+    return logits;
   }
 
- private:
-  static size_t size(int32_t count) { return static_cast<size_t>(count); }
-  static void append(std::vector<float>& logits, const std::vector<float>& row) {
-    logits.insert(logits.end(), row.begin(), row.end());
-  }
-
-  int32_t width() const {
-    size_t longest = 0;
-    for (const auto& source : sources_) longest = std::max(longest, source.size());
-    return static_cast<int32_t>(longest);
-  }
-  std::vector<float> attention_of(const toy::Prefix& prefix) const {
-    std::vector<float> row = prefix.attention();
-    row.resize(size(width()), std::numeric_limits<float>::quiet_NaN());
-    return row;
-  }
-
-  std::vector<float> next_logits() {
-    const size_t steps = size(search_.steps());
-    std::vector<int32_t> tokens(prefixes_.size());
-    std::vector<int32_t> ancestry(prefixes_.size() * steps);
-    search_.tokens(tokens.data());
-    search_.ancestry(ancestry.data());
+  // [B, K, V] behind `tokens` [B, K]; ancestry: [B, K, steps]
+  std::vector<float> next_logits(const std::vector<int32_t>& tokens, const std::vector<int32_t>& ancestry,
+                                 size_t steps) {
     std::vector<std::shared_ptr<const toy::Prefix>> next;
     std::vector<float> logits;
     for (size_t beam = 0; beam < prefixes_.size(); ++beam) {
       const size_t sentence = beam / beam_size_;
       const size_t parent = steps == 1 ? 0 : size(ancestry[beam * steps + steps - 2]);
-      next.push_back(std::make_shared<toy::Prefix>(sources_[sentence],
-                                                   prefixes_[sentence * beam_size_ + parent], tokens[beam]));
+      next.push_back(std::make_shared<toy::Prefix>(
+          sources_[sentence], prefixes_[sentence * beam_size_ + parent], tokens[beam], model_));
       append(logits, next.back()->logits());
     }
     prefixes_ = std::move(next);
     return logits;
   }
 
-  std::vector<std::vector<toy::Residual>> sources_;
+ private:
+  static void append(std::vector<float>& logits, const std::vector<float>& row) {
+    logits.insert(logits.end(), row.begin(), row.end());
+  }
+
+  toy::Model model_;
   size_t beam_size_;
-  BeamSearch search_;
+  std::vector<std::vector<toy::Residual>> sources_;
   std::vector<std::shared_ptr<const toy::Prefix>> prefixes_;  // [B, K]
+};
+
+/// The CPU's search, whose every hypothesis asks the models for itself.
+class Reference {
+ public:
+  Reference(const Batch& batch, const ToyModels& models) : search_(batch.options) {
+    for (const auto& source : batch.sources) width_ = std::max(width_, static_cast<int32_t>(source.size()));
+    for (const toy::Model& model : models) readings_.emplace_back(batch, model);
+  }
+
+  Found run() {
+    const std::vector<float> first = together([](Reading& reading) { return reading.first_logits(); });
+    search_.start(first.data(), {readings_.front().attention(true, width_).data(), width_});
+    while (!search_.done()) {
+      const size_t beams = size(search_.rows()) * size(search_.options().beam_size);
+      const size_t steps = size(search_.steps());
+      std::vector<int32_t> tokens(beams);
+      std::vector<int32_t> ancestry(beams * steps);
+      search_.tokens(tokens.data());
+      search_.ancestry(ancestry.data());
+      const auto next = [&](Reading& reading) { return reading.next_logits(tokens, ancestry, steps); };
+      const std::vector<float> logits = together(next);
+      search_.advance(logits.data(), {readings_.front().attention(false, width_).data(), width_});
+    }
+    return search_.results();
+  }
+
+ private:
+  template <typename Logits>
+  std::vector<float> together(Logits logits_of) {
+    std::vector<std::vector<float>> logits;
+    for (Reading& reading : readings_) logits.push_back(logits_of(reading));
+    if (logits.size() == 1) return logits.front();
+    std::vector<const float*> rows;
+    for (const auto& of_model : logits) rows.push_back(of_model.data());
+    std::vector<float> average(logits.front().size());
+    average_log_probs(rows, average.size() / toy::kVocabulary, toy::kVocabulary, average.data());
+    return average;
+  }
+
+  BeamSearch search_;
+  int32_t width_ = 0;  // of the sources
+  std::vector<Reading> readings_;
 };
 
 void draw_prefixes(std::mt19937& random, SearchOptions& options) {
@@ -107,9 +142,17 @@ void draw_sampling(std::mt19937& random, SearchOptions& options) {
 
 ModelShape shape_for(const FakePlan& plan) {
   ModelShape shape = toy::kShape;
+  shape.layers = plan.model.layers;
+  shape.attention_layer = plan.model.layers - 1;
   shape.max_batch = plan.max_batch;
   shape.max_source = plan.max_source;
   return shape;
+}
+
+std::vector<ModelSource> models_like(const std::vector<FakePlan>& plans) {
+  std::vector<ModelSource> models;
+  for (const FakePlan& plan : plans) models.push_back({plans_like(plan), shape_for(plan)});
+  return models;
 }
 
 }  // namespace
@@ -189,7 +232,7 @@ Batch random_batch(std::mt19937& random, int32_t longest) {
   return batch;
 }
 
-Found expected(const Batch& batch) { return Reference(batch).run(); }
+Found expected(const Batch& batch, const ToyModels& models) { return Reference(batch, models).run(); }
 
 Generation generate(Generator& generator, const Batch& batch) {
   size_t width = 0;
@@ -222,8 +265,8 @@ Generation generate(Generator& generator, const Batch& batch) {
   return ::testing::AssertionSuccess();
 }
 
-::testing::AssertionResult translates(Generator& generator, const Batch& batch) {
-  return same(generate(generator, batch).hypotheses, expected(batch));
+::testing::AssertionResult translates(Generator& generator, const Batch& batch, const ToyModels& models) {
+  return same(generate(generator, batch).hypotheses, expected(batch, models));
 }
 
 void warm_up(Generator& generator, const Batch& batch, int32_t steps) {
@@ -234,10 +277,13 @@ void warm_up(Generator& generator, const Batch& batch, int32_t steps) {
 }
 
 ToyGenerator::ToyGenerator(const FakePlan& plan, std::optional<size_t> memory_limit)
-    : Generator(fake_library(), plans_like(plan), shape_for(plan), memory_limit) {}
+    : ToyGenerator(std::vector{plan}, memory_limit) {}
 
 ToyGenerator::ToyGenerator(PlanProvider provider)
-    : Generator(fake_library(), std::move(provider), toy::kShape, std::nullopt) {}
+    : Generator(fake_library(), {{std::move(provider), toy::kShape}}, std::nullopt) {}
+
+ToyGenerator::ToyGenerator(const std::vector<FakePlan>& plans, std::optional<size_t> memory_limit)
+    : Generator(fake_library(), models_like(plans), memory_limit) {}
 
 std::vector<StepLaunch> take_steps() { return std::exchange(device().steps, {}); }
 

@@ -12,6 +12,7 @@
 #include "fake_device.h"
 #include "fake_engine.h"
 #include "generator/generator.h"
+#include "toy_model.h"
 
 namespace nmt_trt::testing {
 
@@ -47,21 +48,25 @@ Batch random_batch(std::mt19937& random, int32_t longest);
 
 /// What the CPU's search finds, the model being asked without caches.
 using Found = std::vector<std::vector<Hypothesis>>;
-Found expected(const Batch& batch);
+using ToyModels = std::vector<toy::Model>;
+Found expected(const Batch& batch, const ToyModels& models = {{}});
 
 Generation generate(Generator& generator, const Batch& batch);
 /// Whether these are the hypotheses wanted, to the last bit of their scores.
 ::testing::AssertionResult same(const Found& found, const Found& wanted);
 /// Generates and compares with expected().
-::testing::AssertionResult translates(Generator& generator, const Batch& batch);
+::testing::AssertionResult translates(Generator& generator, const Batch& batch,
+                                      const ToyModels& models = {{}});
 /// Makes what this batch needs for `steps` tokens.
 void warm_up(Generator& generator, const Batch& batch, int32_t steps);
 
-/// A generator for the toy model.
+/// A generator for the toy model, or for an ensemble of several.
 class ToyGenerator : public Generator {
  public:
   explicit ToyGenerator(const FakePlan& plan = {}, std::optional<size_t> memory_limit = std::nullopt);
   explicit ToyGenerator(PlanProvider provider);
+  explicit ToyGenerator(const std::vector<FakePlan>& plans,
+                        std::optional<size_t> memory_limit = std::nullopt);
 };
 
 /// Steps as they were launched since the last call.

@@ -26,10 +26,10 @@ float mix(float a, float b) {
   return static_cast<float>(hash >> 8U);
 }
 
-Residual embed(int32_t token, int32_t position) {
+Residual embed(int32_t token, int32_t position, const Model& model) {
   const auto t = static_cast<float>(token);
   const auto p = static_cast<float>(position);
-  return {mix(t, p), t, p, 0.0F};
+  return {mix(mix(t, p), static_cast<float>(model.number)), t, p, 0.0F};
 }
 
 // Keys and values of a layer see what the layers before made of the whole sentence so far.
@@ -73,10 +73,10 @@ float logit(const Residual& residual, int32_t token) {
   return mix(residual.hash, static_cast<float>(token)) * 0x1p-23F;
 }
 
-std::vector<Residual> encode(const std::vector<int32_t>& source) {
+std::vector<Residual> encode(const std::vector<int32_t>& source, const Model& model) {
   std::vector<Residual> residuals;
   for (const int32_t token : source)
-    residuals.push_back(embed(token, static_cast<int32_t>(residuals.size())));
+    residuals.push_back(embed(token, static_cast<int32_t>(residuals.size()), model));
   std::vector<Residual> encoded;
   for (const Residual& residual : residuals) {
     const Hidden asked = query(residual);
@@ -95,7 +95,8 @@ std::vector<Residual> encode(const std::vector<int32_t>& source) {
   return encoded;
 }
 
-Prefix::Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token)
+Prefix::Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token,
+               const Model& model)
     : before_(std::move(before)), length_(before_ ? before_->length_ + 1 : 1) {
   std::vector<const Prefix*> history(static_cast<size_t>(length_));
   const Prefix* prefix = this;
@@ -103,15 +104,15 @@ Prefix::Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix
     *place = prefix;
     prefix = prefix->before_.get();
   }
-  residual_ = embed(token, length_ - 1);
-  for (int32_t layer = 0; layer < kLayers; ++layer) {
+  residual_ = embed(token, length_ - 1, model);
+  for (int32_t layer = 0; layer < model.layers; ++layer) {
     const auto l = static_cast<size_t>(layer);
     for (int32_t i = 0; i < kHidden; ++i) {
       keys_[l][static_cast<size_t>(i)] = self_key(residual_, layer, i);
       values_[l][static_cast<size_t>(i)] = self_value(residual_, layer, i);
     }
     residual_ = add_self(residual_, self_attention(history, l));
-    if (layer == kAttentionLayer) attention_ = weights(source, layer);
+    if (layer == model.layers - 1) attention_ = weights(source, layer);
     residual_ = add_cross(residual_, cross_attention(source, layer));
   }
 }

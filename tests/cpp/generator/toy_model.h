@@ -18,7 +18,6 @@ namespace nmt_trt::testing {
 namespace toy {
 
 inline constexpr int32_t kLayers = 2;
-inline constexpr int32_t kAttentionLayer = 1;
 inline constexpr int32_t kHeads = 2;
 inline constexpr int32_t kHeadSize = 2;
 inline constexpr int32_t kHidden = kHeads * kHeadSize;
@@ -28,9 +27,9 @@ inline constexpr int32_t kBos = 1;
 inline constexpr int32_t kEos = 2;
 inline constexpr int32_t kBadSource = 999;
 inline constexpr int32_t kEncoderLayers = 1;
-inline constexpr ModelShape kShape = {
-    kLayers, kHeads, kHeadSize, kEncoderLayers, kHeads, kHeadSize, false,          kVocabulary,
-    160,     kEos,   kPad,      kBos,           64,     64,        kAttentionLayer};
+inline constexpr ModelShape kShape = {kLayers, kHeads,      kHeadSize,  kEncoderLayers, kHeads, kHeadSize,
+                                      false,   kVocabulary, 160,        kEos,           kPad,   kBos,
+                                      64,      64,          kLayers - 1};
 
 using Hidden = std::array<float, kHidden>;
 
@@ -43,10 +42,16 @@ struct Residual {
 };
 static_assert(sizeof(Residual) == sizeof(Hidden));
 
+/// One of several such models, which are deep in different degrees and agree on nothing but the ends.
+struct Model {
+  int32_t number = 0;
+  int32_t layers = kLayers;  // of the decoder, kLayers at most
+};
+
 /// A number that hardly any other two give.
 float mix(float a, float b);
 
-Residual embed(int32_t token, int32_t position);
+Residual embed(int32_t token, int32_t position, const Model& model);
 /// Of generated tokens or of the source, behind its self-attention; element `i` of all heads.
 float self_key(const Residual& residual, int32_t layer, int32_t i);
 float self_value(const Residual& residual, int32_t layer, int32_t i);
@@ -87,16 +92,17 @@ class Attention {
 };
 
 /// What the encoder makes of a source, without rows.
-std::vector<Residual> encode(const std::vector<int32_t>& source);
+std::vector<Residual> encode(const std::vector<int32_t>& source, const Model& model);
 
 /// The beginning of a translation, the start token among it: what the logits behind it must be, without rows,
 /// slots or caches.
 class Prefix {
  public:
-  Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token);
+  Prefix(const std::vector<Residual>& source, std::shared_ptr<const Prefix> before, int32_t token,
+         const Model& model);
 
   std::vector<float> logits() const;
-  /// The weights of layer kAttentionLayer, added up over the heads: [source].
+  /// The weights of the last layer, added up over the heads: [source].
   const std::vector<float>& attention() const { return attention_; }
 
  private:

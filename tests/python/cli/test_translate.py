@@ -177,6 +177,7 @@ def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPa
     assert run("translate", *arguments, "--threads=2", stdin=b"a\n").exit_code == 0
     assert asked == [
         {
+            "ensemble": (),
             "backend": "tensorrt-rtx",
             "precision": "fp16",
             "trust_engines": True,
@@ -188,6 +189,8 @@ def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPa
     ]
     assert run("translate", stdin=b"a\n").exit_code == 0
     assert asked[-1]["precision"] == "auto" and asked[-1]["memory_limit"] is None
+    assert run("translate", "a", "--ensemble", "b", "--ensemble=c", stdin=b"a\n").exit_code == 0
+    assert asked[-1]["ensemble"] == [Path("b"), Path("c")]
 
 
 def test_warnings_are_shown_and_tensorrts_chatter_is_not(

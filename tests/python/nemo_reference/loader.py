@@ -29,6 +29,7 @@ class NemoClasses:
     classifier_layers: Any
     """MultiLayerPerceptron: log_softmax(linear(hidden_states)) when it has one layer."""
     beam_search: Any
+    ensemble_search: Any
 
 
 def nemo_source_dir() -> Path:
@@ -72,12 +73,14 @@ def _import_classes() -> NemoClasses:
     for name in shared.__all__:
         setattr(parts, name, getattr(shared, name))
     modules = importlib.import_module(f"{TRANSFORMER}.transformer_modules")
+    generators = importlib.import_module(f"{TRANSFORMER}.transformer_generators")
     return NemoClasses(
         embedding=modules.TransformerEmbedding,
         encoder=importlib.import_module(f"{TRANSFORMER}.transformer_encoders").TransformerEncoder,
         decoder=importlib.import_module(f"{TRANSFORMER}.transformer_decoders").TransformerDecoder,
         classifier_layers=importlib.import_module(f"{PARTS}.multi_layer_perceptron").MultiLayerPerceptron,
-        beam_search=importlib.import_module(f"{TRANSFORMER}.transformer_generators").BeamSearchSequenceGenerator,
+        beam_search=generators.BeamSearchSequenceGenerator,
+        ensemble_search=generators.EnsembleBeamSearchSequenceGenerator,
     )
 
 

@@ -10,7 +10,7 @@ Shapes: B sentences, S source tokens, T target tokens, H hidden, V target vocabu
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -213,6 +213,50 @@ class NemoModel(nn.Module):
             )
         self.eval()  # the generator leaves its modules in training mode
         return NemoBeams(prefixes.view(batch, beam_size, -1), scores.view(batch, beam_size), best, margins.least)
+
+
+@torch.no_grad()
+def ensemble_beam_search(
+    models: Sequence[NemoModel],
+    source_ids: Tensor,
+    *,
+    beam_size: int,
+    length_penalty: float,
+    max_length_delta: int,
+) -> NemoBeams:
+    """Search with NeMo's EnsembleBeamSearchSequenceGenerator; arguments as of NemoModel.beam_search."""
+    first = models[0]
+    search = nemo_classes().ensemble_search(
+        encoders=[_Encoder(model) for model in models],
+        embeddings=[model.decoder._embedding for model in models],
+        decoders=[model.decoder._decoder for model in models],
+        log_softmaxes=[model.log_softmax for model in models],
+        max_sequence_length=min(model.architecture.max_sequence_length for model in models),
+        beam_size=beam_size,
+        bos=first.architecture.bos,
+        pad=first.architecture.pad,
+        eos=first.architecture.eos,
+        len_pen=length_penalty,
+        max_delta_length=max_length_delta,
+    )
+    with _Margins() as margins:
+        prefixes, scores, best = search(source_ids, first.source_mask(source_ids), return_beam_scores=True)
+    for model in models:
+        model.eval()  # the generator leaves its modules in training mode
+    batch = source_ids.shape[0]
+    return NemoBeams(prefixes.view(batch, beam_size, -1), scores.view(batch, beam_size), best, margins.least)
+
+
+class _Encoder(nn.Module):
+    """NeMo's TransformerEncoderNM: embedding and layers, called by keyword."""
+
+    def __init__(self, model: NemoModel) -> None:
+        super().__init__()
+        self.side = model.encoder
+
+    def forward(self, input_ids: Tensor, encoder_mask: Tensor) -> Tensor:
+        states: Tensor = self.side._encoder(self.side._embedding(input_ids), encoder_mask)
+        return states
 
 
 def random_nemo_model(seed: int, architecture: Architecture | None = None, **options: Any) -> NemoModel:

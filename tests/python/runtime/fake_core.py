@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from nmt_trt.model_directory import read_config
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.ensemble import Member
 from nmt_trt.runtime.onnxruntime_backend import OnnxRuntimeBackend
 
 ENCODER_SECONDS, GENERATOR_SECONDS = 0.25, 0.5
@@ -57,10 +57,11 @@ class CoreHypothesis:
 
 
 class FakeGenerator:
-    """Translates with the model in `directory`, asking for plans as the real one does.
+    """Translates with the model in `directory`, whatever the models, asking for plans as the real one does.
 
     Attributes:
         arguments: what it was made with.
+        models: the keyword arguments of each of its models.
         calls: the keyword arguments of each generate(), with `shape` and `lengths` of its batch.
         warmups: those of each warmup().
         failures: raised by the next calls of generate(), one each.
@@ -72,10 +73,11 @@ class FakeGenerator:
         self.calls: list[dict[str, Any]] = []
         self.warmups: list[dict[str, Any]] = []
         self.failures: list[Exception] = []
-        self._plan: Callable[[str], bytes] = arguments["plan_provider"]
-        self._plans: dict[str, bytes] = {}
+        self.models: list[dict[str, Any]] = arguments["models"]
+        self._plans: dict[tuple[int, str], bytes] = {}
         self._stages: set[tuple[int, int]] = set()
-        self._cpu = OnnxRuntimeBackend(directory, read_config(directory), threads=1, reason="fake")
+        config = read_config(directory)
+        self._cpu = OnnxRuntimeBackend([Member(directory, config)], config, threads=1, reason="fake")
 
     def generate(
         self, ids: NDArray[np.int32], lengths: NDArray[np.int32], **options: Any
@@ -113,9 +115,10 @@ class FakeGenerator:
         return {"plans": 1000 * len(self._plans), "stages": 10 * len(self._stages)}
 
     def _load_plans(self) -> None:
-        for graph in GRAPHS:
-            if graph not in self._plans:
-                self._plans[graph] = self._plan(graph)
+        for number, model in enumerate(self.models):
+            for graph in GRAPHS:
+                if (number, graph) not in self._plans:
+                    self._plans[number, graph] = model["plan_provider"](graph)
 
     def _alone(
         self, row: NDArray[np.int32], limit: int, prefix: list[int] | None, options: dict[str, Any]
@@ -147,6 +150,9 @@ class FakeCore:
         self.generators: list[FakeGenerator] = []
         self.libraries: list[dict[str, Any]] = []
 
+    def GeneratorModel(self, **arguments: Any) -> dict[str, Any]:  # noqa: N802  (a class's name)
+        return arguments
+
     def Generator(self, library: FakeLibrary, **arguments: Any) -> FakeGenerator:  # noqa: N802  (a class's name)
         self.generators.append(FakeGenerator(self._directory, library, **arguments))
         return self.generators[-1]
@@ -159,5 +165,8 @@ class FakeCore:
     def namespace(self) -> SimpleNamespace:
         """The module."""
         return SimpleNamespace(
-            has_cuda=self.has_cuda, Generator=self.Generator, open_engine_library=self.open_engine_library
+            has_cuda=self.has_cuda,
+            Generator=self.Generator,
+            GeneratorModel=self.GeneratorModel,
+            open_engine_library=self.open_engine_library,
         )

@@ -15,9 +15,9 @@ from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.errors import BackendError, EngineError, ModelDirectoryError, UsageError
 from nmt_trt.export.segments import segment_names
 from nmt_trt.gpu import Gpu
-from nmt_trt.model_directory import read_config
+from nmt_trt.model_directory import read_config, write_model_directory
 from nmt_trt.runtime import tensorrt, tensorrt_backend
-from random_models import BOS, EOS, write_random_model
+from random_models import BOS, EOS, random_weights, write_random_model
 from runtime.fake_core import FakeCore
 
 H200 = Gpu("NVIDIA H200", 141 << 30, (9, 0))
@@ -184,14 +184,14 @@ def test_the_cpu_runs_fp32_only(directory: Path, core: FakeCore, fail: Fail) -> 
 
 def test_shapes_reach_the_plans(directory: Path, core: FakeCore) -> None:
     model = nmt_trt.load(directory, batch="1:2:4", source="1:8:20")
-    assert core.generators[-1].arguments["plan_provider"]("encoder_0") == b"encoder_0-fp32-t16.16.128"
+    assert core.generators[-1].models[0]["plan_provider"]("encoder_0") == b"encoder_0-fp32-t16.16.128"
     with pytest.raises(UsageError, match=r"src_ids\[1\] has 21 tokens; the engines take input_ids of 1 to 20"):
         model.generate([[BOS, 5, EOS], [BOS, *[5] * 19, EOS]])
 
 
 def encoder_plan(core: FakeCore, directory: Path, **options: Any) -> bytes:
     nmt_trt.load(directory, **options)
-    found = core.generators[-1].arguments["plan_provider"]("encoder_0")
+    found = core.generators[-1].models[0]["plan_provider"]("encoder_0")
     assert isinstance(found, bytes)
     return found
 
@@ -230,6 +230,73 @@ def test_trusted_engines_decide_about_shapes_that_were_not_asked_for(directory: 
     assert encoder_plan(core, directory, trust_engines=True) == b"trusted"
     assert encoder_plan(core, directory) == b"encoder_0-fp32-t16.512.4096"
     assert encoder_plan(core, directory, trust_engines=True, batch="4") == b"encoder_0-fp32-t16.32.64"
+
+
+@pytest.fixture
+def ensemble(directory: Path) -> list[Path]:
+    """Two models of the first one's vocabularies, of which one has fewer positions."""
+    config = read_config(directory)
+    short = config.model_copy(
+        update={
+            side: getattr(config, side).model_copy(update={"max_positions": 32, "num_layers": 1})
+            for side in ("encoder", "decoder")
+        }
+    )
+    paths = [directory.with_name("second"), directory.with_name("third")]
+    for seed, (path, one) in enumerate(zip(paths, (config, short), strict=True)):
+        write_model_directory(path, one, random_weights(one, seed), {})
+    return paths
+
+
+def test_every_model_of_an_ensemble_has_plans_of_its_own(directory: Path, core: FakeCore, ensemble: list[Path]) -> None:
+    pretend(directory, "fp16")
+    write_engine_sizes(ensemble[0], {"batch": Range(1, 2, 4)})
+    model = nmt_trt.load(directory, ensemble=ensemble)
+    assert model.backend.startswith("tensorrt-rtx 1.4.0 on NVIDIA H200, fp16 and fp32, 3 models (")
+    models = core.generators[-1].models
+    assert [one["plan_provider"]("encoder_0") for one in models] == [
+        b"encoder_0-fp16-t16.512.4096",
+        b"encoder_0-fp32-t16.128.256",
+        b"encoder_0-fp32-t16.256.2048",
+    ]
+    assert [(one["layers"], one["max_positions"], one["max_batch"], one["max_source"]) for one in models] == [
+        (read_config(directory).decoder.num_layers, 64, 64, 64),
+        (read_config(directory).decoder.num_layers, 64, 4, 64),
+        (1, 32, 64, 32),
+    ]
+    with pytest.raises(UsageError, match="has 33 tokens; the model's limit is 32"):
+        model.generate([[BOS, *[5] * 31, EOS]])
+
+
+def test_a_source_too_long_for_an_ensemble_names_what_builds_all_engines(
+    directory: Path, core: FakeCore, ensemble: list[Path]
+) -> None:
+    write_engine_sizes(ensemble[0], {"source": Range(1, 8, 16)})
+    model = nmt_trt.load(directory, ensemble=ensemble[:1])
+    with pytest.raises(UsageError) as error:
+        model.generate([[BOS, *[5] * 16, EOS]])
+    assert str(error.value).endswith(
+        f"the engines take input_ids of 1 to 16; build larger ones with: nmt-trt build {directory} --source 1:8:18 and "
+        f"nmt-trt build {ensemble[0]} --source 1:8:18, or load the model with source='1:8:18'"
+    )
+
+
+def test_engines_without_a_common_size(directory: Path, core: FakeCore, ensemble: list[Path]) -> None:
+    write_engine_sizes(directory, {"batch": Range(1, 2, 4)})
+    write_engine_sizes(ensemble[0], {"batch": Range.of(8)})
+    with pytest.raises(UsageError, match="engines have no batch size in common: they take 1:2:4, 8:8:8"):
+        nmt_trt.load(directory, ensemble=ensemble)
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_every_model_must_have_the_precision(
+    directory: Path, core: FakeCore, ensemble: list[Path], missing: int
+) -> None:
+    paths = [directory, ensemble[0]]
+    pretend(paths[1 - missing], "fp16")
+    with pytest.raises(ModelDirectoryError, match="no fp16 graphs, only fp32") as error:
+        nmt_trt.load(directory, ensemble=ensemble[:1], precision="fp16")
+    assert str(error.value).startswith(f"{paths[missing]}: ")
 
 
 @pytest.mark.parametrize(

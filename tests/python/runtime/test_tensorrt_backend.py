@@ -17,7 +17,7 @@ from nmt_trt.results import Timings
 from nmt_trt.runtime import tensorrt_backend
 from nmt_trt.runtime.plan_source import PlanSource
 from nmt_trt.runtime.runtime_cache import RuntimeCache
-from nmt_trt.runtime.tensorrt_backend import TensorRTBackend
+from nmt_trt.runtime.tensorrt_backend import EngineModel, TensorRTBackend
 from random_models import BOS, EOS, random_sources, write_random_model
 from runtime import fake_core
 from runtime.fake_core import ENCODER_SECONDS, GENERATOR_SECONDS, GRAPHS, FakeCore, FakeGenerator, FakeLibrary
@@ -59,13 +59,13 @@ def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def make(
         *places: Any, shapes: EngineShapes = SHAPES, library: Any = None, memory_limit: int | None = None
     ) -> tuple[TensorRTBackend, FakeGenerator]:
+        plans = PlanSource("fp16", shapes, places or (FakePlans(),))
         backend = TensorRTBackend(
             read_config(directory),
             library or FakeLibrary(),  # type: ignore[arg-type]
-            PlanSource("fp16", shapes, places or (FakePlans(),)),
+            [EngineModel(read_config(directory), plans, "nmt-trt build model")],
             RuntimeCache(tmp_path / "cache" / "kernels"),
             memory_limit=memory_limit,
-            build_command="nmt-trt build model",
             description="fake",
         )
         return backend, core.generators[-1]
@@ -80,9 +80,9 @@ def resolved(directory: Path, **options: Any) -> ResolvedOptions:
 def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None:
     _, generator = open_it(memory_limit=12345)
     config = read_config(directory)
-    arguments = dict(generator.arguments)
-    assert callable(arguments.pop("plan_provider"))
-    assert arguments == {
+    (model,) = generator.models
+    assert callable(model.pop("plan_provider"))
+    assert model == {
         "layers": config.decoder.num_layers,
         "heads": config.decoder.num_heads,
         "head_size": config.decoder.hidden_size // config.decoder.num_heads,
@@ -98,8 +98,8 @@ def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None
         "max_batch": 8,
         "max_source": 40,
         "attention_layer": config.decoder.num_layers - 1,
-        "memory_limit": 12345,
     }
+    assert generator.arguments["memory_limit"] == 12345
 
 
 def test_a_batch_reaches_the_generator(open_it: Open, directory: Path) -> None:
