@@ -1,4 +1,5 @@
-"""Compares translation speed on the CPU: this package, PyTorch with NeMo's caching, and CTranslate2, side by side.
+"""Compares translation speed on the CPU: this package, PyTorch with NeMo's caching, generate() of Hugging Face
+transformers, and CTranslate2, side by side.
 
     python benchmarks/cpu.py [--model DIR] [--text FILE] [--sentences 500] [--beam-size 4] [--batch-size 16]
         [--threads N] [--repeats 3] [--max-length N] [--profile] [--json FILE]
@@ -32,7 +33,7 @@ from systems import OURS, SYSTEMS, Job, Sequences
 from worker import Worker
 
 SAMPLE = Path(__file__).with_name("sentences.en.txt")
-PACKAGES = ("nmt_trt", "onnxruntime", "torch", "ctranslate2")
+PACKAGES = ("nmt_trt", "onnxruntime", "torch", "transformers", "ctranslate2")
 
 
 @dataclass(frozen=True)

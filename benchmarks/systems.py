@@ -144,9 +144,41 @@ class CTranslate2:
         return [[token_id(token) for token in self._found[index]] for index in range(len(self._found))]
 
 
+class HuggingFace:
+    """generate() of transformers with the converted weights."""
+
+    def __init__(self, job: Job) -> None:
+        import torch
+
+        from huggingface_model import HuggingFaceTranslator
+
+        torch.set_num_threads(job.threads)
+        self._model = HuggingFaceTranslator(job.directory, "cpu", torch.float32)
+        self._job = job
+        self._options = job.resolved()
+        self._found: dict[int, list[int]] = {}
+
+    def run(self) -> None:
+        """Translate every sentence."""
+        for batch in self._job.batches():
+            rows = [self._job.rows[index] for index in batch]
+            sequences = self._model.translate(
+                rows,
+                beam_size=self._options.beam_size,
+                length_penalty=self._options.length_penalty,
+                max_length=max(self._options.length_limit(row.size) for row in rows),
+            )
+            self._found.update(zip(batch, sequences, strict=True))
+
+    def sequences(self) -> Sequences:
+        """The best hypotheses of the last run."""
+        return [self._found[index] for index in range(len(self._found))]
+
+
 SYSTEMS: dict[str, type[System]] = {
     "nmt_trt": Ours,
     "PyTorch, NeMo cache": PyTorchNemoCaching,
+    "Hugging Face": HuggingFace,
     "CTranslate2": CTranslate2,
 }
 OURS = next(iter(SYSTEMS))

@@ -16,7 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from processes import Worker, WorkerError
+from processes import Worker
+from race import Race
 from recording import Recorder
 from step_systems import OURS, SYSTEMS, Job
 from synthetic import Size, add_size_options, size_from, write_endless_model
@@ -49,43 +50,30 @@ def main() -> int:
             size=vars(size), beam=job.beam, source=job.source, steps=job.steps, device=job.device, range=job.batch_range
         )
         workers = {name: stack.enter_context(Worker(SYSTEMS[name], job)) for name in arguments.systems}
-        race = Race(workers, recorder, deadline)
+        race = StepRace(workers, recorder, deadline)
         race.wait_ready()
         for batch in arguments.batches:
             race.run(batch, arguments.repeats)
     return 1 if recorder.failures else 0
 
 
-class Race:
-    """Measures the systems by turns; one that fails is recorded and left out of that batch size."""
-
-    def __init__(self, workers: dict[str, Worker], recorder: Recorder, deadline: float) -> None:
-        """`deadline` in time.monotonic()'s seconds."""
-        self._workers, self._recorder, self._deadline = workers, recorder, deadline
-
-    def wait_ready(self) -> None:
-        """Wait until all are loaded and forget those that cannot be."""
-        for name, worker in list(self._workers.items()):
-            try:
-                worker.wait_ready(self._left())
-            except WorkerError as error:
-                self._fail(name, f"loading: {error}")
-                del self._workers[name]
+class StepRace(Race):
+    """Measures the systems' steps by turns; one that fails is left out of that batch size."""
 
     def run(self, batch: int, repeats: int) -> None:
         """Measure one batch size `repeats` times and record each system's median."""
-        if time.monotonic() > self._deadline:
-            self._fail("all", f"batch {batch}: no time left")
+        what = f"batch {batch}"
+        if self.time_is_up(what):
             return
         described: dict[str, str] = {}
-        for name in list(self._workers):
-            answer = self._call(name, "prepare", batch)
+        for name in list(self.workers):
+            answer = self.call(name, what, "prepare", batch)
             if answer is not None:
                 described[name] = answer
         found: dict[str, list[dict[str, float]]] = {name: [] for name in described}
         for _ in range(repeats):
             for name in list(found):
-                answer = self._call(name, "measure", batch)
+                answer = self.call(name, what, "measure", batch)
                 if answer is None:
                     del found[name]
                 else:
@@ -96,22 +84,7 @@ class Race:
             fields: dict[str, Any] = {f"{key}_us": round(1e6 * value, 2) for key, value in medians.items()}
             fields["repeats_us"] = [round(1e6 * one["step"], 2) for one in measured]
             fields["ratio"] = None if ours is None else round(medians["step"] / ours, 3)
-            self._recorder.add("step", system=name, batch=batch, **fields, runs_on=described[name])
-
-    def _call(self, name: str, method: str, batch: int) -> Any:
-        """The answer of a system, or None when it fails."""
-        try:
-            return self._workers[name].call(method, batch, timeout=self._left())
-        except WorkerError as error:
-            self._fail(name, f"batch {batch}: {error}")
-            return None
-
-    def _fail(self, name: str, problem: str) -> None:
-        self._recorder.failures += 1
-        self._recorder.add("error", what=name, error=problem[-6000:])
-
-    def _left(self) -> float:
-        return max(self._deadline - time.monotonic(), 1.0)
+            self.recorder.add("step", system=name, batch=batch, **fields, runs_on=described[name])
 
 
 def _medians(measured: list[dict[str, float]]) -> dict[str, float]:

@@ -1,6 +1,8 @@
-"""Makes the modules of the repository's benchmarks folder importable, as running a script there does."""
+"""Makes the modules of the repository's benchmarks folders importable, as running a script there does."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks"))
+BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
+
+sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "gpu")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,8 @@ import nmt_trt
 from benchmarks.models import write_ending_model
 from nmt_trt.model_directory import read_weights, write_model_directory
 from nmt_trt.options import make_options
-from random_models import random_sources
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks" / "gpu"))
-
 from processes import Worker, WorkerError
+from random_models import random_sources
 from recording import Recorder, count_tests
 from rescoring import Rescorer
 from synthetic import Size, endless_weights, random_row, write_endless_model

@@ -14,13 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.models import write_ending_model
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "benchmarks" / "gpu"))
-
 import exactness
 import experiment
 import steps
+from benchmarks.models import write_ending_model
 from experiment_systems import Stages
 from processes import WorkerError
 from recording import Recorder
@@ -78,7 +75,7 @@ class FakeWorker:
 def test_a_failing_system_does_not_stop_the_others(tmp_path: Path) -> None:
     workers: Any = {"nmt_trt": FakeWorker(0.5), "nemo": FakeWorker(6), "ctranslate2": FakeWorker(2, fails=True)}
     recorder = Recorder(tmp_path / "results.jsonl", "steps")
-    race = steps.Race(workers, recorder, time.monotonic() + 100)
+    race = steps.StepRace(workers, recorder, time.monotonic() + 100)
     race.run(8, 2)
     race.run(1, 2)
     results = read(tmp_path / "results.jsonl")
@@ -97,7 +94,7 @@ def test_a_failing_system_does_not_stop_the_others(tmp_path: Path) -> None:
 
 def test_no_batch_is_begun_after_the_deadline(tmp_path: Path) -> None:
     workers: Any = {"nmt_trt": FakeWorker(0.5)}
-    steps.Race(workers, Recorder(tmp_path / "results.jsonl", "steps"), time.monotonic() - 1).run(8, 2)
+    steps.StepRace(workers, Recorder(tmp_path / "results.jsonl", "steps"), time.monotonic() - 1).run(8, 2)
     (result,) = read(tmp_path / "results.jsonl")
     assert result["kind"] == "error" and "no time left" in result["error"]
 
