@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import locations
 import nmt_trt
+from command_line import add_text_options, read_texts
 from nmt_trt.build import build
 from nmt_trt.demo import demo_archive
 from nmt_trt.model_directory import read_config, read_tokenizer_files
@@ -33,7 +33,6 @@ from step_systems import load_ours
 from synthetic import random_row
 
 Row = npt.NDArray[np.int32]
-SAMPLE = locations.REPOSITORY / "benchmarks" / "sentences.en.txt"
 SHUFFLES = ((1, 8), (2, 32), (3, 5))
 """Seed and batch size of each time that the sentences are shuffled and cut anew."""
 RESCORED = 100
@@ -179,15 +178,8 @@ class Comparison:
             draw, encoder = np.random.default_rng(0), read_config(self._directory).encoder
             lengths = draw.integers(3, min(60, encoder.max_positions // 2), given.sentences)
             return [random_row(int(length), encoder.vocab_size, draw) for length in lengths], None
-        lines = _lines(given.text)
-        references = lines if given.reference is None else _lines(given.reference)
-        if len(references) != len(lines):
-            raise SystemExit(f"{given.reference}: expected {len(lines)} lines as the text has; found {len(references)}")
-        pairs = [pair for pair in zip(lines, references, strict=True) if pair[0].strip()][: given.sentences]
-        if not pairs:
-            raise SystemExit(f"{given.text}: expected lines of text; the file has none")
-        rows = [np.asarray(self._text.encode(line), dtype=np.int32) for line, _ in pairs]
-        return rows, None if given.reference is None else [reference for _, reference in pairs]
+        texts, references = read_texts(given)
+        return [np.asarray(self._text.encode(text), dtype=np.int32) for text in texts], references
 
 
 def main() -> int:
@@ -212,16 +204,10 @@ def main() -> int:
     return 1 if recorder.failures else 0
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
-
-
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare TensorRT's translations with the CPU's.")
     parser.add_argument("--model", type=Path, help="a model directory with fp16 graphs; the demo model by default")
-    parser.add_argument("--text", type=Path, default=SAMPLE, help="UTF-8, one source sentence a line")
-    parser.add_argument("--reference", type=Path, help="its translation, line by line, for BLEU")
-    parser.add_argument("--sentences", type=int, default=2000, help="as many of the first ones")
+    add_text_options(parser, sentences=2000)
     parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: ONNX Runtime with itself")
     parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")

@@ -23,7 +23,7 @@ class Race:
             try:
                 worker.wait_ready(self._left())
             except WorkerError as error:
-                self._fail(name, f"loading: {error}")
+                self._fail(name, str(error))
                 del self.workers[name]
 
     def call(self, name: str, what: str, method: str, *arguments: Any) -> Any:

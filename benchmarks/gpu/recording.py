@@ -24,7 +24,17 @@ from xml.etree import ElementTree
 import locations  # noqa: F401  (makes machine importable)
 from machine import processor
 
-PACKAGES = ("nmt_trt", "numpy", "onnxruntime", "torch", "ctranslate2", "sacrebleu", "tensorrt", "tensorrt-rtx")
+PACKAGES = (
+    "nmt_trt",
+    "numpy",
+    "onnxruntime",
+    "torch",
+    "transformers",
+    "ctranslate2",
+    "sacrebleu",
+    "tensorrt",
+    "tensorrt-rtx",
+)
 GPU_FIELDS = ("name", "compute_cap", "driver_version", "memory.total")
 
 

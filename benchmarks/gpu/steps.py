@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from command_line import names_of, positive_numbers
 from processes import Worker
 from race import Race
 from recording import Recorder
@@ -96,8 +97,8 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: float32, ONNX Runtime")
     parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
-    parser.add_argument("--systems", type=_names, default=tuple(SYSTEMS), help=f"of {','.join(SYSTEMS)}")
-    parser.add_argument("--batches", type=_numbers, default=(8, 1, 32, 128), help="batch sizes, by ','")
+    parser.add_argument("--systems", type=names_of(SYSTEMS), default=tuple(SYSTEMS), help=f"of {','.join(SYSTEMS)}")
+    parser.add_argument("--batches", type=positive_numbers, default=(8, 1, 32, 128), help="batch sizes, by ','")
     parser.add_argument("--batch-range", default="1:8:128", help="of our engines; '{batch}' is the batch at hand")
     parser.add_argument("--beam-size", type=int, default=4)
     parser.add_argument("--source", type=int, default=64, help="tokens of every source")
@@ -113,23 +114,6 @@ def _parse_arguments() -> argparse.Namespace:
     if arguments.device == "cpu":
         arguments.systems = tuple(name for name in arguments.systems if name not in NEEDS_GPU)
     return arguments
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    if not set(names) <= set(SYSTEMS):
-        raise argparse.ArgumentTypeError(f"expected some of {','.join(SYSTEMS)}; given {text!r}")
-    return names
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"expected positive numbers separated by ','; given {text!r}")
-    return numbers
 
 
 if __name__ == "__main__":

@@ -32,12 +32,13 @@ def read_results(path: Path) -> list[Result]:
 
 def tables(results: Sequence[Result]) -> str:
     """All tables that there are results for."""
-    parts = [make(results) for make in (_machine, _stages, _tests, _exactness, _steps, _experiment, _errors)]
+    makers = (_machine, _stages, _tests, _exactness, _steps, _experiment, _translations, _latency, _errors)
+    parts = [make(results) for make in makers]
     return "\n\n".join(part for part in parts if part)
 
 
 def _machine(results: Sequence[Result]) -> str:
-    found = _latest(results, "environment", lambda result: "")
+    found = latest(results, "environment", lambda result: "")
     if not found:
         return ""
     last = found[-1]
@@ -49,7 +50,7 @@ def _machine(results: Sequence[Result]) -> str:
 def _stages(results: Sequence[Result]) -> str:
     rows = [
         (result["stage"], _status(result["status"]), _number(result.get("seconds"), ".0f"))
-        for result in _latest(results, "stage", lambda result: result["stage"])
+        for result in latest(results, "stage", lambda result: result["stage"])
     ]
     return _table(("stage", "outcome", "seconds"), rows)
 
@@ -61,9 +62,9 @@ def _status(status: int) -> str:
 def _tests(results: Sequence[Result]) -> str:
     rows = [
         (result["suite"], result["passed"], result["failed"], result["skipped"])
-        for result in _latest(results, "tests", lambda result: result["suite"])
+        for result in latest(results, "tests", lambda result: result["suite"])
     ]
-    checks = [(r["suite"], r["errors"]) for r in _latest(results, "check", lambda result: result["suite"])]
+    checks = [(r["suite"], r["errors"]) for r in latest(results, "check", lambda result: result["suite"])]
     parts = (_table(("tests", "passed", "failed", "skipped"), rows), _table(("check", "errors"), checks))
     return "\n\n".join(part for part in parts if part)
 
@@ -71,11 +72,11 @@ def _tests(results: Sequence[Result]) -> str:
 def _exactness(results: Sequence[Result]) -> str:
     rows: list[Sequence[Any]] = [
         ("CPU, fp32", "", "", "", _number(result.get("bleu"), ".2f"), _number(result["seconds"], ".1f"))
-        for result in _latest(results, "reference", lambda result: "")
+        for result in latest(results, "reference", lambda result: "")
     ]
     kinds = ("precision", "batches")
     keys = ("precision", "deterministic", "seed")
-    compared = _latest(results, kinds, lambda result: (result["kind"], *(result.get(key) for key in keys)))
+    compared = latest(results, kinds, lambda result: (result["kind"], *(result.get(key) for key in keys)))
     for result in compared:
         if result["kind"] == "precision":
             name = f"{result['precision']}, against the CPU"
@@ -92,17 +93,17 @@ def _exactness(results: Sequence[Result]) -> str:
 
 
 def _steps(results: Sequence[Result]) -> str:
-    found = _latest(results, "step", lambda result: (result["system"], result["batch"]))
+    found = latest(results, "step", lambda result: (result["system"], result["batch"]))
+    return _by_batch("µs a step (ratio to ours)", found, lambda cell: f"{cell['step_us']:.0f}{_ratio(cell)}")
+
+
+def _by_batch(heading: str, found: Sequence[Result], text: Callable[[Result], str]) -> str:
+    """A table of systems by batch size."""
     batches = sorted({result["batch"] for result in found})
-    cells = {(result["system"], result["batch"]): result for result in found}
-    rows = []
-    for system in sorted(dict.fromkeys(result["system"] for result in found), key=lambda name: name != OURS):
-        row = [system]
-        for batch in batches:
-            cell = cells.get((system, batch))
-            row.append("-" if cell is None else f"{cell['step_us']:.0f}{_ratio(cell)}")
-        rows.append(row)
-    return _table(("µs a step (ratio to ours)", *(f"batch {batch}" for batch in batches)), rows)
+    cells = {(result["system"], result["batch"]): text(result) for result in found}
+    systems = sorted(dict.fromkeys(result["system"] for result in found), key=lambda name: name != OURS)
+    rows = [(system, *(cells.get((system, batch), "-") for batch in batches)) for system in systems]
+    return _table((heading, *(f"batch {batch}" for batch in batches)), rows)
 
 
 def _ratio(cell: Result) -> str:
@@ -110,7 +111,7 @@ def _ratio(cell: Result) -> str:
 
 
 def _experiment(results: Sequence[Result]) -> str:
-    found = _latest(results, "stages", lambda result: (result["system"], result["precision"]))
+    found = latest(results, "stages", lambda result: (result["system"], result["precision"]))
     ours = next((result for result in found if result["system"] == OURS), None)
     rows = []
     for result in found:
@@ -126,23 +127,82 @@ def _experiment(results: Sequence[Result]) -> str:
     return _table(headings, rows)
 
 
+def best_translations(results: Sequence[Result]) -> list[Result]:
+    """Each system's translation of the last run's text at the batch size that suits it best, ours first."""
+    best: dict[str, Result] = {}
+    for result in _all_translations(results):
+        known = best.setdefault(result["system"], result)
+        if result["seconds"] < known["seconds"]:
+            best[result["system"]] = result
+    return sorted(best.values(), key=lambda result: result["system"] != OURS)
+
+
+def _translations(results: Sequence[Result]) -> str:
+    """The best batch size of each system, and the seconds at all of them."""
+    best = best_translations(results)
+    ours = next((result["seconds"] for result in best if result["system"] == OURS), None)
+    rows = [
+        (
+            result["system"],
+            result["batch"],
+            f"{result['seconds']:.3f}",
+            f"{result['fastest']:.3f}-{result['slowest']:.3f}",
+            f"{result['sentences_per_second']:.0f}",
+            f"{result['tokens_per_second']:.0f}",
+            "" if ours is None else f"{result['seconds'] / ours:.2f}",
+            _number(result["same"], ".1%"),
+            _number(result["bleu"], ".2f"),
+        )
+        for result in best
+    ]
+    headings = ("text to text", "batch", "seconds", "from-to", "sent./s", "tokens/s", "ratio", "same", "BLEU")
+    return "\n\n".join(part for part in (_table(headings, rows), _seconds_by_batch(results)) if part)
+
+
+def _all_translations(results: Sequence[Result]) -> list[Result]:
+    return latest(last_runs(results), "translation", lambda result: (result["system"], result["batch"]))
+
+
+def _seconds_by_batch(results: Sequence[Result]) -> str:
+    found = _all_translations(results)
+    return _by_batch("seconds (ratio to ours)", found, lambda cell: f"{cell['seconds']:.3f}{_ratio(cell)}")
+
+
+def _latency(results: Sequence[Result]) -> str:
+    rows = [
+        (
+            f"{result['system']}, {result['source_tokens']} tokens",
+            result["calls"],
+            f"{result['median_ms']:.2f}",
+            f"{result['p90_ms']:.2f}",
+            _number(result["ratio"], ".2f"),
+        )
+        for result in latest(last_runs(results), "latency", lambda result: result["system"])
+    ]
+    return _table(("one sentence", "calls", "median ms", "p90 ms", "ratio"), rows)
+
+
 def _errors(results: Sequence[Result]) -> str:
     """What went wrong in the last run of each stage."""
-    begun = {result["stage"]: index for index, result in enumerate(results) if result["kind"] == "environment"}
-    last_runs = [result for index, result in enumerate(results) if index > begun.get(result["stage"], -1)]
     rows = []
-    for result in _latest(last_runs, "error", lambda result: (result["stage"], result["what"])):
+    for result in latest(last_runs(results), "error", lambda result: (result["stage"], result["what"])):
         lines = [line.strip() for line in result["error"].splitlines() if line.strip()]
         rows.append((result["stage"], result["what"], (lines or [""])[-1][:200]))
     failed = [
         (result["stage"], result["suite"], name)
-        for result in _latest(last_runs, "tests", lambda result: result["suite"])
+        for result in latest(last_runs(results), "tests", lambda result: result["suite"])
         for name in result["failures"]
     ]
     return _table(("error in", "of", "what"), rows + failed)
 
 
-def _latest(results: Iterable[Result], kinds: str | tuple[str, ...], key: Callable[[Result], Any]) -> list[Result]:
+def last_runs(results: Sequence[Result]) -> list[Result]:
+    """What the last run of each stage gave."""
+    begun = {result["stage"]: index for index, result in enumerate(results) if result["kind"] == "environment"}
+    return [result for index, result in enumerate(results) if index > begun.get(result["stage"], -1)]
+
+
+def latest(results: Iterable[Result], kinds: str | tuple[str, ...], key: Callable[[Result], Any]) -> list[Result]:
     """The last result of each key, in the order in which the keys first came."""
     wanted = (kinds,) if isinstance(kinds, str) else kinds
     found = {}

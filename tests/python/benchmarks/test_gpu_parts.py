@@ -21,7 +21,7 @@ from random_models import random_sources
 from recording import Recorder, count_tests
 from rescoring import Rescorer
 from synthetic import Size, endless_weights, random_row, write_endless_model
-from table import read_results, tables
+from table import best_translations, read_results, tables
 from torch_decoder import StaticSearch, load_transformer
 
 STEPS = 24
@@ -215,6 +215,30 @@ def test_table_takes_the_last_measurement(tmp_path: Path) -> None:
     assert [cell for cell in rows["NeMo, fp16"] if cell][-2:] == ["12.50", "10.50"]
     assert "80, scaled to 1000" in text
     assert "OSError: no library" in text and "Kernels.Top" in text and "out of time" in text
+
+
+def test_table_of_translations_takes_the_best_batch_of_the_last_run(tmp_path: Path) -> None:
+    def translation(system: str, batch: int, seconds: float) -> str:
+        fields = {"fastest": 0.5, "slowest": 9.0, "sentences_per_second": 100.0, "tokens_per_second": 2000.0}
+        measured = {"system": system, "batch": batch, "seconds": seconds, "same": 0.9, "bleu": None, "ratio": None}
+        return line("translate", "translation", **fields, **measured)
+
+    results = tmp_path / "results.jsonl"
+    results.write_text(
+        translation("nemo", 64, 0.1)
+        + line("translate", "environment", gpu=None, processor="p", cores=2, versions={})
+        + translation("nemo", 32, 8.0)
+        + translation("nemo", 128, 3.0)
+        + translation("nmt_trt", 32, 1.0)
+        + translation("nmt_trt", 64, 2.0)
+        + line("translate", "latency", system="nmt_trt", source_tokens=20, calls=9, median_ms=1.5, p90_ms=2, ratio=1.0)
+    )
+    best = best_translations(read_results(results))
+    assert [(result["system"], result["batch"]) for result in best] == [("nmt_trt", 32), ("nemo", 128)]
+    rows = [row.split() for row in tables(read_results(results)).splitlines()]
+    assert ["nemo", "128", "3.000", "0.500-9.000", "100", "2000", "3.00", "90.0%"] in rows
+    assert ["nemo", "8.000", "-", "3.000"] in rows
+    assert ["nmt_trt,", "20", "tokens", "9", "1.50", "2.00", "1.00"] in rows
 
 
 def test_table_of_nothing(tmp_path: Path) -> None:

@@ -17,10 +17,13 @@ import pytest
 import exactness
 import experiment
 import steps
+import translate
 from benchmarks.models import write_ending_model
 from experiment_systems import Stages
+from nmt_trt.demo import demo_directory
 from processes import WorkerError
 from recording import Recorder
+from translate_systems import Job
 
 SCRIPT = Path(steps.__file__).with_name("run.sh")
 Results = list[dict[str, Any]]
@@ -97,6 +100,57 @@ def test_no_batch_is_begun_after_the_deadline(tmp_path: Path) -> None:
     steps.StepRace(workers, Recorder(tmp_path / "results.jsonl", "steps"), time.monotonic() - 1).run(8, 2)
     (result,) = read(tmp_path / "results.jsonl")
     assert result["kind"] == "error" and "no time left" in result["error"]
+
+
+def test_translate(run: Run, tmp_path: Path) -> None:
+    texts = ["The window is large.", "", "The file is empty.", "Please press the key."]
+    (tmp_path / "text").write_text("\n".join(texts), encoding="utf-8")
+    (tmp_path / "reference").write_text("Das Fenster ist groß.\n\nDie Datei ist leer.\nX", encoding="utf-8")
+    options = ["--text", str(tmp_path / "text"), "--reference", str(tmp_path / "reference")]
+    results = run(translate.main, "--tiny", *options)
+    found = {(result["system"], result["batch"]): result for result in of_kind(results, "translation")}
+    systems = ("nmt_trt", "ctranslate2", "huggingface", "nemo")
+    assert found.keys() == {(system, batch) for system in systems for batch in (4, 2)}
+    for result in found.values():
+        assert result["sentences"] == 3 and result["repeats"] == 2
+        assert result["fastest"] <= result["seconds"] <= result["slowest"]
+        assert result["same"] == 1 and result["bleu"] == found["nmt_trt", 2]["bleu"] > 10
+    latencies = of_kind(results, "latency")
+    assert [(result["system"], result["calls"]) for result in latencies] == [(system, 3) for system in systems]
+
+
+class FakeTranslator:
+    """Takes one second a run and a millisecond a sentence."""
+
+    def __init__(self, translation: str, *, fails: bool = False) -> None:
+        self._translation, self._fails = translation, fails
+
+    def call(self, method: str, *arguments: Any, timeout: float) -> Any:
+        if method == "latency":
+            return [1e-3] * arguments[1]
+        if method == "run" and self._fails:
+            raise WorkerError("run: out of memory")
+        return "fake" if method == "prepare" else (1.0, ["Ja.", self._translation])
+
+
+def test_translation_stops_after_its_seconds_and_failures(tmp_path: Path) -> None:
+    job = Job(demo_directory(), ["Yes.", "No."], "cpu", beam=4)
+    workers: Any = {
+        "nmt_trt": FakeTranslator("Nein."),
+        "nemo": FakeTranslator("Na."),
+        "x": FakeTranslator("", fails=True),
+    }
+    recorder = Recorder(tmp_path / "results.jsonl", "translate")
+    race = translate.TranslationRace(workers, recorder, time.monotonic() + 100, job, None)
+    race.run_latency("Yes.", 45)
+    race.run(8, 5, 2.5)
+    results = read(tmp_path / "results.jsonl")
+    assert [result["calls"] for result in of_kind(results, "latency")] == [45, 45, 45]
+    ours, nemo = of_kind(results, "translation")
+    assert (ours["system"], ours["repeats"], ours["same"], ours["ratio"]) == ("nmt_trt", 3, 1, 1)
+    assert (nemo["system"], nemo["sentences_per_second"], nemo["same"]) == ("nemo", 2, 0.5)
+    (error,) = of_kind(results, "error")
+    assert error["what"] == "x" and "batch 8: run: out of memory" in error["error"]
 
 
 def test_experiment(run: Run) -> None:
