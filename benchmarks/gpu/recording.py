@@ -45,10 +45,13 @@ class Recorder:
         """`path` None only prints."""
         self._path, self._stage = path, stage
         self.failures = 0
+        self.added: list[dict[str, Any]] = []
+        """What was appended so far."""
 
     def add(self, kind: str, **fields: Any) -> None:
         """Append one line: the stage, the kind of result, and its fields."""
-        line = json.dumps({"stage": self._stage, "kind": kind, **fields}, ensure_ascii=False)
+        self.added.append({"stage": self._stage, "kind": kind, **fields})
+        line = json.dumps(self.added[-1], ensure_ascii=False)
         print(line, flush=True)
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)

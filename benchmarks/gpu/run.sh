@@ -2,22 +2,22 @@
 # Builds, tests and measures nmt_trt on this machine's GPU, in stages that take at most eight minutes each. A stage that
 # fails is recorded and the next one begins.
 #
-# usage: benchmarks/gpu/run.sh [--stages build,tests,exactness,sanitizer,steps,experiment,translate] [--results FILE]
-#                              [--text FILE [--reference FILE]]
+# usage: benchmarks/gpu/run.sh [--stages STAGE,STAGE] [--results FILE] [--text FILE [--reference FILE]]
 #
-#   --stages     which, in this order (default: all of them, as above)
+#   --stages     which, in this order; default: build,tests,exactness,sanitizer,steps,experiment,translate,scaling,profile
 #   --results    JSON lines are appended here (default: build/gpu-results.jsonl of the repository); logs lie beside it, in FILE.logs/
 #   --text       source sentences for `exactness` and `translate`, one a line (default: 60 sentences of this repository)
 #   --reference  their translations, for BLEU
 #
 # environment: PYTHON (python3), TensorRT_ROOT (TensorRT's headers, for `build`), BUILD_DIR (build/gpu),
 #   STAGE_SECONDS (480), GPU_TESTS (the pytest files and folders of `tests`), NMT_TRT_TEST_SEEDS (of `sanitizer`: 3),
-#   STEPS_OPTIONS, EXPERIMENT_OPTIONS, EXACTNESS_OPTIONS, TRANSLATE_OPTIONS (further options of the scripts)
+#   STEPS_OPTIONS, EXPERIMENT_OPTIONS, EXACTNESS_OPTIONS, TRANSLATE_OPTIONS, SCALING_OPTIONS, PROFILE_OPTIONS (further
+#   options of the scripts)
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../.." && pwd)
-known="build tests exactness sanitizer steps experiment translate"
+known="build tests exactness sanitizer steps experiment translate scaling profile"
 python=${PYTHON:-python3}
 export BUILD_DIR PYTHONUNBUFFERED=1
 BUILD_DIR=$(realpath -m "${BUILD_DIR:-$repository/build/gpu}")
@@ -96,6 +96,17 @@ stage_translate() {
   # shellcheck disable=SC2086  # a list of options
   "$python" "$here/translate.py" --results "$RESULTS" ${TEXT:+--text "$TEXT"} ${REFERENCE:+--reference "$REFERENCE"} \
     ${TRANSLATE_OPTIONS:-}
+}
+
+stage_scaling() {
+  cublas_for_ctranslate2
+  # shellcheck disable=SC2086  # a list of options
+  "$python" "$here/scaling.py" --results "$RESULTS" ${SCALING_OPTIONS:-}
+}
+
+stage_profile() {
+  # shellcheck disable=SC2086  # a list of options
+  "$python" "$here/profile_steps.py" --results "$RESULTS" ${PROFILE_OPTIONS:-}
 }
 
 # CTranslate2's wheel opens libcublas.so.12; CUDA 13's library does as well under that name.

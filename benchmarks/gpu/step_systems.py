@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,33 +23,44 @@ LENGTH_PENALTY = 0.6
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What is searched together.
+
+    Attributes:
+        batch: sentences.
+        source: tokens of every source.
+        beam: hypotheses a sentence.
+    """
+
+    batch: int
+    source: int
+    beam: int
+
+
+@dataclass(frozen=True)
 class Job:
     """What every system is asked to do.
 
     Attributes:
         directory: a model directory whose sentences never end (synthetic.py).
         device: "cuda" in half precision, or "cpu" in float32.
-        beam: hypotheses a sentence.
-        source: tokens of every source.
         steps: decoder steps: the start token's and those of the tokens 1 to steps - 1.
         runs: timed runs of one measurement, whose median it returns.
         backend: nmt_trt's backend on the GPU.
-        batch_range: the batch sizes that nmt_trt's engines are made for; "{batch}" stands for the batch at hand.
+        ranges: what nmt_trt's engines are made for: options of `load`; "{batch}" stands for the batch at hand.
     """
 
     directory: Path
     device: str
-    beam: int
-    source: int
     steps: int
     runs: int
     backend: str = "auto"
-    batch_range: str = "1:8:128"
+    ranges: dict[str, str] = field(default_factory=dict)
 
-    def rows(self, batch: int) -> list[npt.NDArray[np.int32]]:
+    def rows(self, shape: Shape) -> list[npt.NDArray[np.int32]]:
         """The sources of a batch, the same for every system."""
-        draw, vocabulary = np.random.default_rng(batch), read_config(self.directory).encoder.vocab_size
-        return [random_row(self.source, vocabulary, draw) for _ in range(batch)]
+        draw, vocabulary = np.random.default_rng(shape.batch), read_config(self.directory).encoder.vocab_size
+        return [random_row(shape.source, vocabulary, draw) for _ in range(shape.batch)]
 
 
 def load_ours(directory: Path, device: str, backend: str, precision: str, **options: Any) -> nmt_trt.Model:
@@ -65,43 +77,63 @@ def load_ours(directory: Path, device: str, backend: str, precision: str, **opti
     return model
 
 
-class Ours:
-    """Model.generate; the time that it reports for its generator, divided by all steps."""
+class StepSystem(ABC):
+    """Loads its model once; `measure` is of the shape that was prepared last."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._range = ""
+        self._shape = Shape(1, 1, 1)
+
+    @abstractmethod
+    def prepare(self, shape: Shape) -> str:
+        """Make what this shape needs and warm up; returns what runs it."""
+
+    @abstractmethod
+    def measure(self) -> dict[str, float]:
+        """Seconds of one decoder step (`step`), and what else a system tells."""
+
+
+class Ours(StepSystem):
+    """Model.generate; the time that it reports for its generator, divided by all steps."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._ranges: dict[str, str] = {}
         self._model: nmt_trt.Model | None = None
 
-    def prepare(self, batch: int) -> str:
+    def prepare(self, shape: Shape) -> str:
         """Load for this batch size and warm up; returns what runs it."""
-        wanted = self._job.batch_range.format(batch=batch)
-        if self._model is None or wanted != self._range:
-            self._model = load_ours(self._job.directory, self._job.device, self._job.backend, "fp16", batch=wanted)
-            self._range = wanted
+        self._shape = shape
+        wanted = {name: sizes.format(batch=shape.batch) for name, sizes in self._job.ranges.items()}
+        if self._model is None or wanted != self._ranges:
+            self._model = load_ours(self._job.directory, self._job.device, self._job.backend, "fp16", **wanted)
+            self._ranges = wanted
         for _ in range(2):
-            self._run(batch, self._job.steps)
+            self._run(self._job.steps)
         return self._model.backend
 
-    def measure(self, batch: int) -> dict[str, float]:
-        """Seconds a step, and the same by difference with a run of one step (`by_difference`)."""
-        self._run(batch, self._job.steps)
-        runs = [self._run(batch, self._job.steps) for _ in range(self._job.runs)]
-        self._run(batch, 1)
-        short = median(self._run(batch, 1)[1] for _ in range(self._job.runs))
+    def measure(self) -> dict[str, float]:
+        """Seconds a step, the same by difference with a run of one step (`by_difference`), and those of everything from
+        ids to ids (`whole`)."""
+        self._run(self._job.steps)
+        runs = [self._run(self._job.steps) for _ in range(self._job.runs)]
+        self._run(1)
+        short = median(self._run(1)[1] for _ in range(self._job.runs))
+        whole = median(whole for _, whole in runs)
         return {
             "step": median(generator for generator, _ in runs) / self._job.steps,
-            "by_difference": (median(whole for _, whole in runs) - short) / (self._job.steps - 1),
+            "by_difference": (whole - short) / (self._job.steps - 1),
+            "whole": whole,
         }
 
-    def _run(self, batch: int, steps: int) -> tuple[float, float]:
+    def _run(self, steps: int) -> tuple[float, float]:
         assert self._model is not None
-        rows = self._job.rows(batch)
+        rows = self._job.rows(self._shape)
         started = time.perf_counter()
         result = self._model.generate(
             rows,
-            beam_size=self._job.beam,
-            batch_size=batch,
+            beam_size=self._shape.beam,
+            batch_size=self._shape.batch,
             max_length=steps,
             max_length_delta=-1,
             length_penalty=LENGTH_PENALTY,
@@ -111,7 +143,7 @@ class Ours:
         return result.timings.generator, whole
 
 
-class PyTorchEager:
+class PyTorchEager(StepSystem):
     """torch_decoder.py, one operator after the other."""
 
     captured = False
@@ -121,25 +153,26 @@ class PyTorchEager:
 
         from torch_decoder import load_transformer
 
-        self._job, self._torch = job, torch
+        super().__init__(job)
+        self._torch = torch
         self._model = load_transformer(job.directory, job.device, torch.float32 if job.device == "cpu" else torch.half)
         self._search: Any = None
 
-    def prepare(self, batch: int) -> str:
-        """Make the search's tensors for this batch size, and the graph if there is one; warm up."""
+    def prepare(self, shape: Shape) -> str:
+        """Make the search's tensors for this shape, and the graph if there is one; warm up."""
         from torch_decoder import StaticSearch
 
-        self._search = None
+        self._shape, self._search = shape, None
         with self._torch.inference_mode():
             self._search = StaticSearch(
                 self._model,
-                batch=batch,
-                beam=self._job.beam,
+                batch=shape.batch,
+                beam=shape.beam,
                 steps=self._job.steps,
                 length_penalty=LENGTH_PENALTY,
             )
-            ids = self._torch.from_numpy(np.stack(self._job.rows(batch))).long().to(self._job.device)
-            lengths = self._torch.full((batch,), self._job.source, device=self._job.device)
+            ids = self._torch.from_numpy(np.stack(self._job.rows(self._shape))).long().to(self._job.device)
+            lengths = self._torch.full((shape.batch,), shape.source, device=self._job.device)
             self._search.encode(ids, lengths)
             if self.captured:
                 self._search.capture()
@@ -147,7 +180,7 @@ class PyTorchEager:
         _check_lengths([len(row) for row in self._search.sequences()], self._job.steps)
         return f"torch {self._torch.__version__}"
 
-    def measure(self, batch: int) -> dict[str, float]:
+    def measure(self) -> dict[str, float]:
         """Seconds a step: the whole search, divided by all steps."""
         with self._torch.inference_mode():
             self._run()
@@ -171,7 +204,7 @@ class PyTorchGraph(PyTorchEager):
     captured = True
 
 
-class Nemo:
+class Nemo(StepSystem):
     """NeMo's own modules and beam search."""
 
     def __init__(self, job: Job) -> None:
@@ -179,23 +212,24 @@ class Nemo:
 
         from nemo_model import NemoTranslator
 
-        self._job = job
+        super().__init__(job)
         self._model = NemoTranslator(job.directory, job.device, torch.float32 if job.device == "cpu" else torch.half)
         self._version = torch.__version__
 
-    def prepare(self, batch: int) -> str:
+    def prepare(self, shape: Shape) -> str:
         """Warm up."""
-        self._run(batch)
+        self._shape = shape
+        self._run()
         return f"NeMo 1.23.0 on torch {self._version}"
 
-    def measure(self, batch: int) -> dict[str, float]:
+    def measure(self) -> dict[str, float]:
         """Seconds a step: the whole search, divided by all steps."""
-        return {"step": median(self._run(batch) for _ in range(self._job.runs))}
+        return {"step": median(self._run() for _ in range(self._job.runs))}
 
-    def _run(self, batch: int) -> float:
+    def _run(self) -> float:
         taken = self._model.translate(
-            self._job.rows(batch),
-            beam_size=self._job.beam,
+            self._job.rows(self._shape),
+            beam_size=self._shape.beam,
             length_penalty=LENGTH_PENALTY,
             max_length_delta=-1,
             max_length=self._job.steps,
@@ -204,7 +238,7 @@ class Nemo:
         return taken.generator / taken.steps
 
 
-class CTranslate2:
+class CTranslate2(StepSystem):
     """CTranslate2 on the same weights; by difference, for it does not tell its encoder's time."""
 
     def __init__(self, job: Job) -> None:
@@ -219,26 +253,26 @@ class CTranslate2:
             self._translator = ctranslate2.Translator(folder, device=job.device, compute_type=compute_type)
         self._version = f"CTranslate2 {ctranslate2.__version__}, {self._translator.compute_type}"
 
-    def prepare(self, batch: int) -> str:
+    def prepare(self, shape: Shape) -> str:
         """Warm up."""
+        self._shape = shape
         for steps in (1, self._job.steps):
-            self._run(batch, steps)
+            self._run(steps)
         return self._version
 
-    def measure(self, batch: int) -> dict[str, float]:
-        """Seconds a step: all steps but the first, by difference with a run of one step."""
-        self._run(batch, self._job.steps)
-        whole, short = (
-            median(self._run(batch, steps) for _ in range(self._job.runs)) for steps in (self._job.steps, 1)
-        )
-        return {"step": (whole - short) / (self._job.steps - 1)}
+    def measure(self) -> dict[str, float]:
+        """Seconds a step: all steps but the first, by difference with a run of one step; and those of everything
+        (`whole`)."""
+        self._run(self._job.steps)
+        whole, short = (median(self._run(steps) for _ in range(self._job.runs)) for steps in (self._job.steps, 1))
+        return {"step": (whole - short) / (self._job.steps - 1), "whole": whole}
 
-    def _run(self, batch: int, steps: int) -> float:
-        sources = [[self._string(token) for token in row] for row in self._job.rows(batch)]
+    def _run(self, steps: int) -> float:
+        sources = [[self._string(token) for token in row] for row in self._job.rows(self._shape)]
         started = time.perf_counter()
         results = self._translator.translate_batch(
             sources,
-            beam_size=self._job.beam,
+            beam_size=self._shape.beam,
             length_penalty=LENGTH_PENALTY,
             min_decoding_length=steps,
             max_decoding_length=steps,
@@ -255,7 +289,7 @@ def _check_lengths(lengths: list[int], steps: int) -> None:
         raise RuntimeError(f"expected {steps} tokens of every sentence; found {sorted(set(lengths))}")
 
 
-SYSTEMS: dict[str, type[Ours | PyTorchEager | Nemo | CTranslate2]] = {
+SYSTEMS: dict[str, type[StepSystem]] = {
     "nmt_trt": Ours,
     "torch-graph": PyTorchGraph,
     "torch-eager": PyTorchEager,

@@ -20,7 +20,7 @@ from command_line import names_of, positive_numbers
 from processes import Worker
 from race import Race
 from recording import Recorder
-from step_systems import OURS, SYSTEMS, Job
+from step_systems import OURS, SYSTEMS, Job, Shape
 from synthetic import Size, add_size_options, size_from, write_endless_model
 
 SIZE = Size(layers=6, hidden=512, inner=2048, heads=8, vocabulary=32000)
@@ -40,41 +40,44 @@ def main() -> int:
         job = Job(
             directory,
             device=arguments.device,
-            beam=arguments.beam_size,
-            source=arguments.source,
             steps=arguments.steps,
             runs=arguments.runs,
             backend=arguments.backend,
-            batch_range=arguments.batch_range,
+            ranges={"batch": arguments.batch_range},
         )
         recorder.add_environment(
-            size=vars(size), beam=job.beam, source=job.source, steps=job.steps, device=job.device, range=job.batch_range
+            size=vars(size),
+            beam=arguments.beam_size,
+            source=arguments.source,
+            steps=job.steps,
+            device=job.device,
+            ranges=job.ranges,
         )
         workers = {name: stack.enter_context(Worker(SYSTEMS[name], job)) for name in arguments.systems}
         race = StepRace(workers, recorder, deadline)
         race.wait_ready()
         for batch in arguments.batches:
-            race.run(batch, arguments.repeats)
+            race.run("step", Shape(batch, arguments.source, arguments.beam_size), arguments.repeats)
     return 1 if recorder.failures else 0
 
 
 class StepRace(Race):
-    """Measures the systems' steps by turns; one that fails is left out of that batch size."""
+    """Measures the systems' steps by turns; one that fails is left out of that shape."""
 
-    def run(self, batch: int, repeats: int) -> None:
-        """Measure one batch size `repeats` times and record each system's median."""
-        what = f"batch {batch}"
+    def run(self, kind: str, shape: Shape, repeats: int) -> None:
+        """Measure one shape `repeats` times and record each system's median as a result of that kind."""
+        what = f"batch {shape.batch}, source {shape.source}, beam {shape.beam}"
         if self.time_is_up(what):
             return
         described: dict[str, str] = {}
         for name in list(self.workers):
-            answer = self.call(name, what, "prepare", batch)
+            answer = self.call(name, what, "prepare", shape)
             if answer is not None:
                 described[name] = answer
         found: dict[str, list[dict[str, float]]] = {name: [] for name in described}
         for _ in range(repeats):
             for name in list(found):
-                answer = self.call(name, what, "measure", batch)
+                answer = self.call(name, what, "measure")
                 if answer is None:
                     del found[name]
                 else:
@@ -85,7 +88,7 @@ class StepRace(Race):
             fields: dict[str, Any] = {f"{key}_us": round(1e6 * value, 2) for key, value in medians.items()}
             fields["repeats_us"] = [round(1e6 * one["step"], 2) for one in measured]
             fields["ratio"] = None if ours is None else round(medians["step"] / ours, 3)
-            self.recorder.add("step", system=name, batch=batch, **fields, runs_on=described[name])
+            self.recorder.add(kind, system=name, **vars(shape), **fields, runs_on=described[name])
 
 
 def _medians(measured: list[dict[str, float]]) -> dict[str, float]:

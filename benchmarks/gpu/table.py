@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def read_results(path: Path) -> list[Result]:
 
 def tables(results: Sequence[Result]) -> str:
     """All tables that there are results for."""
-    makers = (_machine, _stages, _tests, _exactness, _steps, _experiment, _translations, _latency, _errors)
-    parts = [make(results) for make in makers]
+    makers = (_machine, _stages, _tests, _exactness, _steps, _experiment, _translations, _latency, _scaling)
+    parts = [make(results) for make in (*makers, profile_table, _errors)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -180,6 +180,67 @@ def _latency(results: Sequence[Result]) -> str:
         for result in latest(last_runs(results), "latency", lambda result: result["system"])
     ]
     return _table(("one sentence", "calls", "median ms", "p90 ms", "ratio"), rows)
+
+
+def _scaling(results: Sequence[Result]) -> str:
+    """A table of each axis: the points that differ from the base in nothing else."""
+    base = next((result["settings"]["base"] for result in reversed(results) if _is_scaling(result)), None)
+    if base is None:
+        return ""
+    parts = []
+    for axis in base:
+        found = points_along(results, axis, base)
+        cells = {(result["system"], result[axis]): result for result in found}
+        systems = list(dict.fromkeys(result["system"] for result in found))
+        rows = [
+            (value, *(_point(cells.get((system, value))) for system in systems))
+            for value in sorted({result[axis] for result in found})
+        ]
+        parts.append(_table((axis, *(f"{system}, µs a step; a batch" for system in systems)), rows))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _is_scaling(result: Result) -> bool:
+    return result["stage"] == "scaling" and "base" in result.get("settings", {})
+
+
+def points_along(results: Sequence[Result], axis: str, base: Mapping[str, int]) -> list[Result]:
+    """The last measurements of the stage `scaling` that have the base's numbers but for `axis`, in its order."""
+    points = latest(results, "point", lambda result: (result["system"], *(result[name] for name in base)))
+    found = [point for point in points if all(point[name] == base[name] for name in base if name != axis)]
+    return sorted(found, key=lambda point: (point["system"] != OURS, point["system"], point[axis]))
+
+
+def _point(point: Result | None) -> str:
+    if point is None:
+        return "-"
+    whole = f", {point['whole_us'] / 1e3:.2f} ms" if "whole_us" in point else ""
+    return f"{point['step_us']:.0f}{_ratio(point)}{whole}"
+
+
+def profile_table(results: Sequence[Result]) -> str:
+    """µs of a step by what kernels do, for each batch size, with the kernels a step."""
+    runs = last_runs(results)
+    profiles = {result["batch"]: result for result in latest(runs, "profile", lambda result: result["batch"])}
+    kernels = [result for result in runs if result["kind"] == "kernel"]
+    families: dict[str, dict[int, tuple[float, float]]] = {}
+    for kernel in kernels:
+        cells = families.setdefault(kernel["family"], {})
+        us, count = cells.get(kernel["batch"], (0.0, 0.0))
+        cells[kernel["batch"]] = (us + kernel["us"], count + kernel["count"])
+    largest_first = sorted(families.items(), key=lambda item: -max(us for us, _ in item[1].values()))
+    rows = [
+        (name, *(_kernels(*cells[batch], profiles[batch]["step_us"]) if batch in cells else "-" for batch in profiles))
+        for name, cells in largest_first
+    ]
+    for name, key in (("gaps", "gaps_us"), ("a step", "step_us"), ("without the profiler", "unprofiled_us")):
+        rows.append((name, *(f"{profile[key]:.1f}" for profile in profiles.values())))
+    headings = ("µs a step (kernels; share)", *(f"batch {batch}" for batch in profiles))
+    return _table(headings, rows) if profiles else ""
+
+
+def _kernels(us: float, count: float, step_us: float) -> str:
+    return f"{us:.1f} ({count:.1f}; {us / step_us:.0%})"
 
 
 def _errors(results: Sequence[Result]) -> str:

@@ -16,6 +16,8 @@ import pytest
 
 import exactness
 import experiment
+import profile_steps
+import scaling
 import steps
 import translate
 from benchmarks.models import write_ending_model
@@ -23,6 +25,8 @@ from experiment_systems import Stages
 from nmt_trt.demo import demo_directory
 from processes import WorkerError
 from recording import Recorder
+from step_systems import Shape
+from table import tables
 from translate_systems import Job
 
 SCRIPT = Path(steps.__file__).with_name("run.sh")
@@ -68,19 +72,23 @@ class FakeWorker:
 
     def __init__(self, milliseconds: float, *, fails: bool = False) -> None:
         self._seconds, self._fails = milliseconds / 1e3, fails
+        self._batch = 0
 
-    def call(self, method: str, batch: int, *, timeout: float) -> Any:
-        if self._fails and batch == 8 and method == "measure":
+    def call(self, method: str, *arguments: Any, timeout: float) -> Any:
+        if method == "prepare":
+            self._batch = arguments[0].batch
+            return "fake"
+        if self._fails and self._batch == 8:
             raise WorkerError("measure: out of memory")
-        return "fake" if method == "prepare" else {"step": self._seconds}
+        return {"step": self._seconds}
 
 
 def test_a_failing_system_does_not_stop_the_others(tmp_path: Path) -> None:
     workers: Any = {"nmt_trt": FakeWorker(0.5), "nemo": FakeWorker(6), "ctranslate2": FakeWorker(2, fails=True)}
     recorder = Recorder(tmp_path / "results.jsonl", "steps")
     race = steps.StepRace(workers, recorder, time.monotonic() + 100)
-    race.run(8, 2)
-    race.run(1, 2)
+    race.run("step", Shape(8, 64, 4), 2)
+    race.run("step", Shape(1, 64, 4), 2)
     results = read(tmp_path / "results.jsonl")
     fields = ("batch", "system", "step_us", "ratio")
     found = [tuple(result[field] for field in fields) for result in of_kind(results, "step")]
@@ -92,12 +100,14 @@ def test_a_failing_system_does_not_stop_the_others(tmp_path: Path) -> None:
         (1, "ctranslate2", 2000, 4),
     ]
     (error,) = of_kind(results, "error")
-    assert error["what"] == "ctranslate2" and "batch 8: measure: out of memory" in error["error"]
+    assert error["what"] == "ctranslate2" and "batch 8, source 64, beam 4: measure: out of memory" in error["error"]
 
 
 def test_no_batch_is_begun_after_the_deadline(tmp_path: Path) -> None:
     workers: Any = {"nmt_trt": FakeWorker(0.5)}
-    steps.StepRace(workers, Recorder(tmp_path / "results.jsonl", "steps"), time.monotonic() - 1).run(8, 2)
+    steps.StepRace(workers, Recorder(tmp_path / "results.jsonl", "steps"), time.monotonic() - 1).run(
+        "step", Shape(8, 64, 4), 2
+    )
     (result,) = read(tmp_path / "results.jsonl")
     assert result["kind"] == "error" and "no time left" in result["error"]
 
@@ -117,6 +127,30 @@ def test_translate(run: Run, tmp_path: Path) -> None:
         assert result["same"] == 1 and result["bleu"] == found["nmt_trt", 2]["bleu"] > 10
     latencies = of_kind(results, "latency")
     assert [(result["system"], result["calls"]) for result in latencies] == [(system, 3) for system in systems]
+
+
+def test_scaling(run: Run) -> None:
+    results = run(scaling.main, "--tiny", "--systems", "nmt_trt,torch-eager,nemo,ctranslate2", "--repeats", "1")
+    points = of_kind(results, "point")
+    shapes = [(2, 8, 2), (1, 8, 2), (4, 8, 2), (2, 4, 2), (2, 16, 2), (2, 8, 1), (2, 8, 4)]
+    for system in ("nmt_trt", "torch-eager", "nemo", "ctranslate2"):
+        found = [point for point in points if point["system"] == system]
+        assert [(point["batch"], point["source"], point["beam"]) for point in found] == shapes
+        assert all(point["ratio"] > 0 for point in found)
+    for point in points:
+        if point["system"] == "nmt_trt":
+            assert point["whole_us"] > 8 * point["step_us"] > 0
+    table = tables(results)
+    assert all(f"\n{axis} " in table for axis in ("batch", "source", "beam"))
+    assert results[0]["settings"]["ranges"] == {"batch": "1:2:4", "source": "1:8:16", "beam": "1:2:4"}
+
+
+def test_profile(run: Run) -> None:
+    """Runs on the CPU, where there are no kernels to be seen."""
+    results = run(profile_steps.main, "--tiny", "--runs", "1")
+    found = of_kind(results, "profile")
+    assert [(result["batch"], result["kernels"]) for result in found] == [(1, 0), (2, 0)]
+    assert all(result["unprofiled_us"] > 0 for result in found) and not of_kind(results, "kernel")
 
 
 class FakeTranslator:
