@@ -18,17 +18,17 @@ from random_models import BOS, EOS
 if TYPE_CHECKING:
     from nmt_trt._core import StepGraph
 
-LAYERS, HIDDEN, PARTS = 3, 64, 4
+LAYERS, HIDDEN = 3, 64
 STACK = StackConfig(
-    hidden_size=HIDDEN, num_layers=LAYERS, inner_size=PARTS * HIDDEN, num_heads=4, vocab_size=50, max_positions=64
+    hidden_size=HIDDEN, num_layers=LAYERS, inner_size=4 * HIDDEN, num_heads=4, vocab_size=50, max_positions=64
 )
 FIRST_CACHE, TWO_CACHES = 20, 40
 """Steps that the first cache has room for, and steps that need the second."""
 OUR_KERNELS = 2 * LAYERS + 2
 """Attentions, candidates and beams."""
 SEGMENTS = 2 * LAYERS + 1
-PRODUCTS = LAYERS * (5 + PARTS) + 1
-"""Of a layer qkv, q, two outputs and the feed-forward block's two, the second in parts; and the logits."""
+PRODUCTS = 6 * LAYERS + 1
+"""Of a layer qkv, q, two outputs and the feed-forward block's two; and the logits."""
 NORMS = 3 * LAYERS + 1
 TENSORRT_KERNELS = PRODUCTS + NORMS + 2 * SEGMENTS
 """At most: a product and a norm are one kernel each; a segment may have two more, such as those of the embedding."""
@@ -94,7 +94,7 @@ def test_kernels_and_bytes_of_each_shape(model: Model, sentences: int, beam: int
             assert graph.source == bucket and graph.beam_size == beam
             assert graph.rows == max(rows, 2 if beam == 1 else 1)  # R is at least 2
             assert graph.other_nodes == 0
-            assert graph.memsets <= PRODUCTS  # of those that are split
+            assert graph.memsets <= PRODUCTS  # for those that are split
             assert OUR_KERNELS + SEGMENTS <= graph.kernels <= OUR_KERNELS + TENSORRT_KERNELS
             keys_and_values = 2 * LAYERS * graph.rows * (graph.cache_slots + graph.source) * HIDDEN * 2
             assert keys_and_values <= graph.bytes < keys_and_values + SMALL
