@@ -35,15 +35,15 @@ def main() -> int:
     parser.add_argument("--valgrind", default="valgrind", help="its path")
     arguments = parser.parse_args()
     build, *cases = run(arguments.valgrind, "--tool=none", arguments.program).stdout.splitlines()
-    counts = {case: count(arguments.valgrind, arguments.program, case) for case in cases}
     records: dict[str, Counts] = json.loads(RECORDS.read_text())
+    again = f"record with: python {shlex.join([*sys.argv, '--record'])}"
+    if build not in records and not arguments.record:
+        print(f"nothing is recorded for {build}; {again}")
+        return NOT_RECORDED
+    counts = {case: count(arguments.valgrind, arguments.program, case) for case in cases}
     if arguments.record:
         RECORDS.write_text(json.dumps({**records, build: counts}, indent=2, sort_keys=True) + "\n")
         return 0
-    again = f"record with: python {shlex.join([*sys.argv, '--record'])}"
-    if build not in records:
-        print(f"nothing is recorded for {build}; {again}")
-        return NOT_RECORDED
     problems = differences(records[build], counts)
     if problems:
         print(*problems, f"If that is meant, {again}", sep="\n")
