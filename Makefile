@@ -27,7 +27,7 @@ test-all: test  ## The same with the long versions of the tests
 
 test-cpp: apt $(VENV)/tests.stamp  ## The C++ suite
 	$(BIN)/cmake -S . -B $(CXX_BUILD) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	    -DNMT_TRT_BUILD_TESTS=ON -DNMT_TRT_BUILD_BINDINGS=OFF
+	    -DPython3_EXECUTABLE=$(abspath $(BIN))/python -DNMT_TRT_BUILD_TESTS=ON -DNMT_TRT_BUILD_BINDINGS=OFF
 	$(BIN)/cmake --build $(CXX_BUILD)
 	$(BIN)/ctest --test-dir $(CXX_BUILD) --output-on-failure
 
@@ -50,11 +50,11 @@ format: $(VENV)/tests.stamp  ## Format the sources
 clean:  ## Remove everything that was built
 	rm -rf $(VENV) build dist
 
-# GoogleTest is the only thing that comes from the system's packages.
+# GoogleTest, and valgrind, which counts instructions, are all that comes from the system's packages.
 apt:
-	@test -e /usr/include/gtest/gtest.h || { \
+	@test -e /usr/include/gtest/gtest.h -a -e /usr/bin/valgrind || { \
 	    sudo=$$(command -v sudo || true); \
-	    $$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends libgtest-dev; }
+	    $$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends libgtest-dev valgrind; }
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""What a decoder step must move and compute at least, and the time below which no implementation of it can be.
+"""What a decoder step must move and compute at least, and how long a device that does nothing else needs for it.
 
 Counted are a decoder's weights, the keys and values of both attentions, and the logits; not what passes between a
 step's kernels otherwise, nor padding to the shapes that a backend rounds up to.

@@ -172,6 +172,8 @@ py::dict memory(const Generator& generator) {
   return bytes;
 }
 
+int64_t cache_slots(const StepGraph& graph) { return int64_t{graph.key.beam_size} * graph.key.capacity; }
+
 constexpr const char* kOpenDoc =
     R"(Open a TensorRT library with the shim that was compiled for its version.
 
@@ -191,6 +193,9 @@ constexpr const char* kModelInitDoc =
 "decoder_<2 * layers>" as bytes; it is called when a plan is first needed. max_batch, max_source: the largest batch and
 the longest source that the plans were built for. attention_layer: the layer whose cross-attention is told, of a Generator's
 first model.)";
+
+constexpr const char* kStepGraphDoc =
+    R"(The CUDA graph of a decoder step with its search, for one set of shapes; a diagnostic.)";
 
 constexpr const char* kGeneratorInitDoc =
     R"(models: one, or several of the same vocabulary and special tokens, whose probabilities are averaged at each step.
@@ -244,6 +249,25 @@ void register_generator(py::module_& module) {
            arg("head_size"), arg("encoder_layers"), arg("encoder_heads"), arg("encoder_head_size"),
            arg("causal_encoder"), arg("vocab_size"), arg("max_positions"), arg("eos"), arg("pad"), arg("bos"),
            arg("max_batch"), arg("max_source"), arg("attention_layer"), kModelInitDoc);
+  py::class_<StepGraph>(module, "StepGraph", kStepGraphDoc)
+      .def_property_readonly(
+          "rows", [](const StepGraph& graph) { return graph.key.rows; }, "Sentences that it runs on.")
+      .def_property_readonly(
+          "source", [](const StepGraph& graph) { return graph.key.source; },
+          "Tokens that their sources are padded to.")
+      .def_property_readonly(
+          "beam_size", [](const StepGraph& graph) { return graph.key.beam_size; }, "Hypotheses a sentence.")
+      .def_property_readonly("cache_slots", &cache_slots,
+                             "Slots of a sentence's self-attention cache: beam_size for each step.")
+      .def_property_readonly(
+          "kernels", [](const StepGraph& graph) { return graph.nodes.kernels; }, "Kernels that it launches.")
+      .def_property_readonly(
+          "memsets", [](const StepGraph& graph) { return graph.nodes.memsets; }, "Memory that it sets.")
+      .def_property_readonly(
+          "other_nodes", [](const StepGraph& graph) { return graph.nodes.others; },
+          "Copies and everything else in it.")
+      .def_readonly("bytes", &StepGraph::bytes,
+                    "Device memory of its own: keys and values of both attentions, and the search's inputs.");
   py::class_<Generator>(module, "Generator", kGeneratorDoc)
       .def(py::init(&make_generator), arg("library"), py::kw_only(), arg("models"),
            arg("memory_limit") = py::none(), kGeneratorInitDoc)
@@ -271,7 +295,11 @@ void register_generator(py::module_& module) {
            py::call_guard<py::gil_scoped_release>(), "Sentences that a deterministic batch is padded to.")
       .def_property_readonly("memory", &memory,
                              "Bytes in use: plans (as files), scratch, search, stages; as it was at the last "
-                             "change.");
+                             "change.")
+      .def_property_readonly(
+          "step_graphs", &Generator::step_graphs,
+          "What is launched at each decoder step, one for each set of shapes and kind of search "
+          "that was met and is kept, the one used last first.");
 }
 
 }  // namespace nmt_trt::bindings

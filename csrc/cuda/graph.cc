@@ -1,5 +1,7 @@
 #include "cuda/graph.h"
 
+#include <vector>
+
 #include "cuda/check.h"
 
 namespace nmt_trt::cuda {
@@ -12,6 +14,26 @@ struct Recorded {
     if (graph != nullptr) cudaGraphDestroy(graph);
   }
 };
+
+NodeCounts count_nodes(cudaGraph_t graph) {
+  size_t total = 0;
+  NMT_TRT_CUDA(cudaGraphGetNodes(graph, nullptr, &total));
+  std::vector<cudaGraphNode_t> nodes(total);
+  if (total > 0) NMT_TRT_CUDA(cudaGraphGetNodes(graph, nodes.data(), &total));
+  NodeCounts counts;
+  for (const cudaGraphNode_t node : nodes) {
+    cudaGraphNodeType type;
+    NMT_TRT_CUDA(cudaGraphNodeGetType(node, &type));
+    if (type == cudaGraphNodeTypeKernel) {
+      ++counts.kernels;
+    } else if (type == cudaGraphNodeTypeMemset) {
+      ++counts.memsets;
+    } else {
+      ++counts.others;
+    }
+  }
+  return counts;
+}
 
 }  // namespace
 
@@ -37,7 +59,7 @@ Graph Capture::end() {
   Recorded recorded;
   NMT_TRT_CUDA(cudaStreamEndCapture(stream_, &recorded.graph));
   Graph graph;
-  NMT_TRT_CUDA(cudaGraphGetNodes(recorded.graph, nullptr, &graph.nodes_));
+  graph.nodes_ = count_nodes(recorded.graph);
   NMT_TRT_CUDA(cudaGraphInstantiateWithFlags(&graph.executable_, recorded.graph, 0));
   return graph;
 }

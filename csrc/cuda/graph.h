@@ -7,12 +7,21 @@
 
 namespace nmt_trt::cuda {
 
+/// Nodes of a graph by what they are.
+struct NodeCounts {
+  size_t kernels = 0;
+  size_t memsets = 0;
+  size_t others = 0;  // copies, host functions, events and so on
+
+  size_t total() const { return kernels + memsets + others; }
+};
+
 /// Work recorded once and launched as one; or nothing.
 class Graph {
  public:
   Graph() = default;
   Graph(Graph&& other) noexcept
-      : executable_(std::exchange(other.executable_, nullptr)), nodes_(std::exchange(other.nodes_, 0)) {}
+      : executable_(std::exchange(other.executable_, nullptr)), nodes_(std::exchange(other.nodes_, {})) {}
   Graph& operator=(Graph&& other) noexcept {
     std::swap(executable_, other.executable_);
     std::swap(nodes_, other.nodes_);
@@ -23,14 +32,13 @@ class Graph {
   explicit operator bool() const { return executable_ != nullptr; }
   /// Throws CudaError.
   void launch(cudaStream_t stream) const;
-  /// Kernels, copies and so on in it.
-  size_t node_count() const { return nodes_; }
+  const NodeCounts& nodes() const { return nodes_; }
 
  private:
   friend class Capture;
 
   cudaGraphExec_t executable_ = nullptr;
-  size_t nodes_ = 0;
+  NodeCounts nodes_;
 };
 
 /// Records what this thread gives to a stream, instead of running it. Other threads may go on using CUDA

@@ -70,6 +70,8 @@ class Generator {
   int32_t deterministic_rows(int32_t beam_size);
   /// As it was at the last change; from any thread.
   MemoryUse memory() const;
+  /// What decoder steps launch, by their shapes and searches, the ones used last first.
+  std::vector<StepGraph> step_graphs() const { return stages_.step_graphs(); }
   /// Vocabulary and special tokens of all models, and the smallest of their limits.
   const ModelShape& shape() const { return ensemble_.common(); }
 

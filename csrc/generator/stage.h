@@ -46,6 +46,8 @@ class Stage {
   void prepare_encoder(std::shared_ptr<EnsembleEncoders> encoder, cudaStream_t stream);
   bool has_encoder() const { return encoder_ != nullptr; }
   void prepare(cudaStream_t stream);
+  /// Of what step() launches; none before prepare().
+  const cuda::NodeCounts& step_nodes() const { return step_graph_.nodes(); }
   /// Takes over what `from` has of the rows that go on, after `steps` steps: caches and the encoder's
   /// outputs, then the next step's inputs.
   void take_over(const Stage& from, int32_t steps, bool keep_all, cudaStream_t stream);

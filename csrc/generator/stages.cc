@@ -138,4 +138,13 @@ size_t Stages::bytes() const {
 
 size_t Stages::search_bytes() const { return bytes_of(searches_); }
 
+std::vector<StepGraph> Stages::step_graphs() const {
+  std::vector<StepGraph> graphs;
+  for (const Entry& entry : entries_) {
+    const cuda::NodeCounts& nodes = entry.stage->step_nodes();
+    if (nodes.total() > 0) graphs.push_back({entry.key, nodes, entry.stage->bytes()});
+  }
+  return graphs;
+}
+
 }  // namespace nmt_trt

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "core/errors.h"
 #include "core/options.h"
@@ -20,6 +21,13 @@
 #include "generator/stage.h"
 
 namespace nmt_trt {
+
+/// What a stage launches at each decoder step, and what memory it has for it.
+struct StepGraph {
+  StageKey key;
+  cuda::NodeCounts nodes;
+  size_t bytes;  // Stage::bytes()
+};
 
 /// The stages made so far, the ones used last being kept when memory is short, and the search memory that
 /// they share.
@@ -56,6 +64,8 @@ class Stages {
   /// Of all stages and of the engines' buffers that they share.
   size_t bytes() const;
   size_t search_bytes() const;
+  /// Of each stage that is ready for steps, the one used last first.
+  std::vector<StepGraph> step_graphs() const;
 
  private:
   struct Entry {

@@ -233,7 +233,7 @@ TEST_F(EncoderAttentionTest, OneGraphServesAllBatches) {
       cuda::encoder_attention({count, 300, starts.data(), lengths.data()}, first.shape, false, qkv.data(),
                               out.data(), type, stream.get());
     });
-    EXPECT_EQ(graph.node_count(), 1U);
+    EXPECT_EQ(graph.nodes().total(), 1U);
     for (const PackedScene& scene : {first, second}) {
       const PackedStage stage(scene);
       NMT_TRT_CUDA(cudaMemcpy(starts.data(), stage.sources().starts, starts.size() * sizeof(int32_t),

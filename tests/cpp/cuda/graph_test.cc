@@ -61,7 +61,8 @@ TEST_F(GraphTest, GivesWhatSingleLaunchesGive) {
     const SearchSnapshot replayed = search(policy, [&](auto& gpu, auto& stage, auto& logits) {
       const cuda::Graph graph =
           cuda::capture(stream.get(), [&] { enqueue(gpu, stage, logits, stream.get()); });
-      EXPECT_EQ(graph.node_count(), 2U);
+      EXPECT_EQ(graph.nodes().kernels, 2U);
+      EXPECT_EQ(graph.nodes().total(), 2U);
       for (uint64_t step = 0; step < 9; ++step) {
         logits.upload(logits_of_step(step));
         graph.launch(stream.get());
@@ -75,13 +76,14 @@ TEST_F(GraphTest, GivesWhatSingleLaunchesGive) {
 TEST_F(GraphTest, IsEmptyUntilSomethingIsRecorded) {
   cuda::Graph graph;
   EXPECT_FALSE(graph);
-  EXPECT_EQ(graph.node_count(), 0U);
+  EXPECT_EQ(graph.nodes().total(), 0U);
   const cuda::Stream stream;
   DeviceArray<int32_t> number(1);
   graph = cuda::capture(
       stream.get(), [&] { NMT_TRT_CUDA(cudaMemsetAsync(number.data(), 0, sizeof(int32_t), stream.get())); });
   EXPECT_TRUE(graph);
-  EXPECT_EQ(graph.node_count(), 1U);
+  EXPECT_EQ(graph.nodes().memsets, 1U);
+  EXPECT_EQ(graph.nodes().total(), 1U);
   EXPECT_EQ(number.values()[0], -1) << "recording must not run anything";
   graph.launch(stream.get());
   stream.synchronize();

@@ -11,6 +11,7 @@
 #include "watched_memory.h"
 
 using nmt_trt::testing::device;
+using nmt_trt::testing::RecordedJob;
 using nmt_trt::testing::RecordedWork;
 
 namespace {
@@ -26,7 +27,9 @@ cudaError_t told(cudaError_t status) {
   return status;
 }
 
-cudaError_t call(bool may_be_captured = true) { return told(device().call(may_be_captured)); }
+cudaError_t call(const char* name, bool may_be_captured = true) {
+  return told(device().call(name, may_be_captured));
+}
 
 struct FakeEvent {
   bool reached = false;
@@ -43,10 +46,10 @@ T* object_of(Handle handle) {
 
 // Memory.
 
-cudaError_t copy(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width, size_t height,
-                 cudaMemcpyKind kind, cudaStream_t stream) {
-  if (const auto status = call(); status != cudaSuccess) return status;
-  device().give(stream, [=] {
+cudaError_t copy(const char* name, void* to, size_t to_pitch, const void* from, size_t from_pitch,
+                 size_t width, size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (const auto status = call(name); status != cudaSuccess) return status;
+  device().give(stream, cudaGraphNodeTypeMemcpy, [=] {
     for (size_t row = 0; row < height; ++row) {
       std::memcpy(static_cast<std::byte*>(to) + row * to_pitch,
                   static_cast<const std::byte*>(from) + row * from_pitch, width);
@@ -59,7 +62,7 @@ cudaError_t copy(void* to, size_t to_pitch, const void* from, size_t from_pitch,
 }  // namespace
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  if (const auto status = call(false); status != cudaSuccess) return status;
+  if (const auto status = call(__func__, false); status != cudaSuccess) return status;
   device().check_current();
   auto& held = device().holdings;
   if (held.device_bytes + bytes > device().memory) return told(cudaErrorMemoryAllocation);
@@ -87,7 +90,7 @@ cudaError_t cudaFree(void* memory) {
 }
 
 cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned int flags) {
-  if (const auto status = call(false); status != cudaSuccess) return status;
+  if (const auto status = call(__func__, false); status != cudaSuccess) return status;
   *memory =
       flags == cudaHostAllocMapped ? nmt_trt::testing::allocate_watched(bytes).host : std::malloc(bytes);
   if (*memory == nullptr) return told(cudaErrorMemoryAllocation);
@@ -105,29 +108,29 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 
 cudaError_t cudaHostGetDevicePointer(void** address, void* memory, unsigned int /*flags*/) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   *address = nmt_trt::testing::device_address(memory);
   return *address == nullptr ? told(cudaErrorInvalidValue) : cudaSuccess;
 }
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
-  if (const auto status = call(); status != cudaSuccess) return status;
-  device().give(stream, [=] { std::memset(memory, value, bytes); });
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
+  device().give(stream, cudaGraphNodeTypeMemset, [=] { std::memset(memory, value, bytes); });
   return cudaSuccess;
 }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
-  return copy(to, 0, from, 0, bytes, 1, kind, stream);
+  return copy(__func__, to, 0, from, 0, bytes, 1, kind, stream);
 }
 
 cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t from_pitch, size_t width,
                               size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
-  return copy(to, to_pitch, from, from_pitch, width, height, kind, stream);
+  return copy(__func__, to, to_pitch, from, from_pitch, width, height, kind, stream);
 }
 
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   *total = device().memory;
   *free = *total - std::min(*total, device().holdings.device_bytes);
   return cudaSuccess;
@@ -136,7 +139,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 // Streams and events.
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned int /*flags*/) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   *stream = handle_of<cudaStream_t>(new int(0));
   ++device().holdings.streams;
   return cudaSuccess;
@@ -150,16 +153,16 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 
 cudaError_t cudaStreamSynchronize(cudaStream_t /*stream*/) {
   if (!device().captures()) device().finish();
-  return call(false);
+  return call(__func__, false);
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t /*stream*/) {
-  if (const auto status = call(false); status != cudaSuccess) return status;
+  if (const auto status = call(__func__, false); status != cudaSuccess) return status;
   return device().finish_some() ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   *event = handle_of<cudaEvent_t>(new FakeEvent);
   ++device().holdings.events;
   return cudaSuccess;
@@ -173,14 +176,15 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   object_of<FakeEvent>(event)->reached = false;
-  device().give(stream, [event] { object_of<FakeEvent>(event)->reached = true; });
+  device().give(stream, cudaGraphNodeTypeEventRecord,
+                [event] { object_of<FakeEvent>(event)->reached = true; });
   return cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   *milliseconds = 1.0F;
   const bool reached = object_of<FakeEvent>(from)->reached && object_of<FakeEvent>(to)->reached;
   return reached ? cudaSuccess : cudaErrorNotReady;
@@ -189,12 +193,12 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
 // Graphs.
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   return device().begin_capture(stream) ? cudaSuccess : told(cudaErrorIllegalState);
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t /*stream*/, cudaGraph_t* graph) {
-  const auto status = call();
+  const auto status = call(__func__);
   auto recorded = device().end_capture();
   *graph = nullptr;
   if (status != cudaSuccess) return status;
@@ -210,15 +214,23 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return cudaSuccess;
 }
 
-cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* /*nodes*/, size_t* count) {
-  if (const auto status = call(); status != cudaSuccess) return status;
-  *count = object_of<RecordedWork>(graph)->jobs.size();
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* nodes, size_t* count) {
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
+  auto& jobs = object_of<RecordedWork>(graph)->jobs;
+  if (nodes == nullptr) *count = jobs.size();
+  for (size_t i = 0; nodes != nullptr && i < *count; ++i) nodes[i] = handle_of<cudaGraphNode_t>(&jobs[i]);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphNodeGetType(cudaGraphNode_t node, cudaGraphNodeType* type) {
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
+  *type = object_of<RecordedJob>(node)->type;
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t* executable, cudaGraph_t graph,
                                           unsigned long long /*flags*/) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   *executable = handle_of<cudaGraphExec_t>(new RecordedWork(*object_of<RecordedWork>(graph)));
   ++device().holdings.executables;
   ++device().makings.executables;
@@ -232,7 +244,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t /*stream*/) {
-  if (const auto status = call(); status != cudaSuccess) return status;
+  if (const auto status = call(__func__); status != cudaSuccess) return status;
   device().launch(*object_of<RecordedWork>(executable));
   return cudaSuccess;
 }

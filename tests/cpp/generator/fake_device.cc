@@ -34,7 +34,8 @@ void FakeDevice::set_pace(Pace pace, uint32_t seed) {
   watch(pace == Pace::kRandom ? [] { device().pass_time(); } : std::function<void()>());
 }
 
-cudaError_t FakeDevice::call(bool may_be_captured) {
+cudaError_t FakeDevice::call(const char* name, bool may_be_captured) {
+  ++called[name];
   watch_again();
   pass_time();
   if (captures() && !may_be_captured) {
@@ -44,10 +45,10 @@ cudaError_t FakeDevice::call(bool may_be_captured) {
   return calls++ == failing_call ? failure : cudaSuccess;
 }
 
-void FakeDevice::give(cudaStream_t stream, Job job) {
+void FakeDevice::give(cudaStream_t stream, cudaGraphNodeType type, Job job) {
   check_current();
   if (captures() && stream == capturing_) {
-    recorded_.jobs.push_back(std::move(job));
+    recorded_.jobs.push_back({type, std::move(job)});
   } else {
     queue_.push_back(std::move(job));
   }
@@ -63,7 +64,7 @@ void FakeDevice::note_step(const StepLaunch& step) {
 
 void FakeDevice::launch(const RecordedWork& work) {
   check_current();
-  queue_.insert(queue_.end(), work.jobs.begin(), work.jobs.end());
+  for (const RecordedJob& recorded : work.jobs) queue_.push_back(recorded.job);
   if (work.step) steps.push_back(*work.step);
 }
 

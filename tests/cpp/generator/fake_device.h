@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <random>
 #include <string>
@@ -51,9 +52,15 @@ struct Makings {
   }
 };
 
+/// A piece of recorded work.
+struct RecordedJob {
+  cudaGraphNodeType type;
+  Job job;
+};
+
 /// Work recorded from a stream.
 struct RecordedWork {
-  std::vector<Job> jobs;
+  std::vector<RecordedJob> jobs;
   std::optional<StepLaunch> step;
 };
 
@@ -77,6 +84,8 @@ class FakeDevice {
   int32_t averages = 0;
   /// What was done that CUDA or TensorRT forbids.
   std::vector<std::string> violations;
+  /// How often each function was called that CUDA has, or that works on the device; see call().
+  std::map<std::string, int32_t> called;
   /// Calls so far that can fail, and which of them is to fail in what way.
   int32_t calls = 0;
   int32_t failing_call = -1;
@@ -84,10 +93,10 @@ class FakeDevice {
 
   // For the fakes.
 
-  /// To be called by everything that can fail: its status. Some time passes.
-  cudaError_t call(bool may_be_captured = true);
-  /// Gives the device work, or records it.
-  void give(cudaStream_t stream, Job job);
+  /// To be called by everything that can fail, with its name: its status. Some time passes.
+  cudaError_t call(const char* name, bool may_be_captured = true);
+  /// Gives the device work, or records it as a node of this type.
+  void give(cudaStream_t stream, cudaGraphNodeType type, Job job);
   /// What is recorded is a decoder step.
   void note_step(const StepLaunch& step);
   void launch(const RecordedWork& work);

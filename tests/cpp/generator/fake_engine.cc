@@ -172,7 +172,7 @@ void decode(const Bindings& run, const Part& part) {
 }
 
 void fail_now_and_then(const std::string& what) {
-  const cudaError_t status = device().call();
+  const cudaError_t status = device().call(what.c_str());
   if (status == cudaErrorMemoryAllocation) throw OutOfMemoryError(what + ": out of memory");
   if (status != cudaSuccess) throw EngineError(what + " failed");
 }
@@ -217,11 +217,12 @@ class FakeContext final : public EngineContext {
     }
     if (device().captures() && ran_with_ != bindings_.shapes) forbid("is captured before it ran");
     ran_with_ = bindings_.shapes;
-    device().give(static_cast<cudaStream_t>(stream), [run = bindings_, part = part_, alive = alive_] {
-      if (!*alive) return device().forbid("an engine runs whose context was destroyed");
-      std::memset(run.scratch, 0xA5, run.scratch_bytes);
-      part.of_encoder ? encode(run, part) : decode(run, part);
-    });
+    device().give(static_cast<cudaStream_t>(stream), cudaGraphNodeTypeKernel,
+                  [run = bindings_, part = part_, alive = alive_] {
+                    if (!*alive) return device().forbid("an engine runs whose context was destroyed");
+                    std::memset(run.scratch, 0xA5, run.scratch_bytes);
+                    part.of_encoder ? encode(run, part) : decode(run, part);
+                  });
   }
 
  private:
