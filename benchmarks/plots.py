@@ -22,7 +22,7 @@ mpl.use("Agg")  # draws files, without a display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, LogFormatter, NullLocator, ScalarFormatter
 
 import gpu_folder  # noqa: F401  (makes the modules below importable)
 from devices import speeds_of
@@ -278,6 +278,7 @@ def _log_scales(axes: Axes, values: Sequence[int]) -> None:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 1)))
 
 
 def _described(figure: Figure, results: Sequence[Result], settings: str) -> Figure:
