@@ -1,4 +1,4 @@
-"""Values of command-line options that several scripts have, and the texts that they name."""
+"""Command-line options that several scripts have, their values, and the texts that they name."""
 
 from __future__ import annotations
 
@@ -32,6 +32,32 @@ def names_of(known: Collection[str]) -> Callable[[str], tuple[str, ...]]:
         return found
 
     return names
+
+
+def add_run_options(
+    parser: argparse.ArgumentParser,
+    *,
+    on_cpu: str = "float32, ONNX Runtime",
+    time_limit: float = 440,
+    until: str = "nothing new is begun",
+) -> None:
+    """Options --results, --device, --backend and --time-limit.
+
+    Args:
+        parser: to add them to.
+        on_cpu: what --device cpu does.
+        time_limit: the default, in seconds.
+        until: what happens then.
+    """
+    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help=f"cpu: {on_cpu}")
+    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    parser.add_argument("--time-limit", type=float, default=time_limit, help=f"seconds after which {until}")
+
+
+def add_tiny_option(parser: argparse.ArgumentParser, what: str = "a model of no weight") -> None:
+    """Option --tiny; `what` says of which input."""
+    parser.add_argument("--tiny", action="store_true", help=f"{what}, to try the script itself")
 
 
 def add_text_options(parser: argparse.ArgumentParser, sentences: int) -> None:

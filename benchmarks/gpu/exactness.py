@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 import nmt_trt
-from command_line import add_text_options, read_texts
+from command_line import add_run_options, add_text_options, read_texts
 from nmt_trt.build import build
 from nmt_trt.demo import demo_archive
 from nmt_trt.model_directory import read_config, read_tokenizer_files
@@ -208,13 +208,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare TensorRT's translations with the CPU's.")
     parser.add_argument("--model", type=Path, help="a model directory with fp16 graphs; the demo model by default")
     add_text_options(parser, sentences=2000)
-    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: ONNX Runtime with itself")
-    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    add_run_options(parser, on_cpu="ONNX Runtime with itself", time_limit=400)
     parser.add_argument("--precisions", type=lambda text: tuple(text.split(",")), default=("fp32", "fp16"))
     parser.add_argument("--beam-size", type=int, default=4)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--time-limit", type=float, default=400, help="seconds after which nothing new is begun")
     arguments = parser.parse_args()
     if arguments.sentences < 1:
         parser.error(f"--sentences must be at least 1; given {arguments.sentences}")

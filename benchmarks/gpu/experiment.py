@@ -23,6 +23,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from command_line import add_run_options, add_tiny_option
 from experiment_systems import Nemo, Ours, Row, Stages
 from processes import Worker
 from recording import Recorder
@@ -163,9 +164,7 @@ def _spread(lengths: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Repeat the experiment of the original TensorRT NMT project.")
-    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: float32, ONNX Runtime")
-    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    add_run_options(parser, time_limit=460, until="everything is given up")
     parser.add_argument("--text", type=Path, help="take the length mix of its lines instead of lengths.json's")
     parser.add_argument("--sentences", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=8)
@@ -173,8 +172,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--delta", type=int, default=50, help="tokens generated beyond the source's length")
     parser.add_argument("--fp16-seconds", type=float, default=200, help="NeMo in half precision is stopped after these")
     parser.add_argument("--fp32-seconds", type=float, default=45, help="NeMo in float32 is stopped after these")
-    parser.add_argument("--time-limit", type=float, default=460, help="seconds after which everything is given up")
-    parser.add_argument("--tiny", action="store_true", help="a model of no weight, to try the script itself")
+    add_tiny_option(parser)
     add_size_options(parser, SIZE)
     arguments = parser.parse_args()
     if arguments.sentences < 1:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from command_line import positive_numbers
+from command_line import add_run_options, add_tiny_option, positive_numbers
 from kernel_trace import Trace, family, mean_step, read_trace
 from recording import Recorder
 from step_systems import Job, Ours, Shape
@@ -112,17 +112,14 @@ def record_step(recorder: Recorder, system: Profiled, shape: Shape) -> None:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="List the kernels of a decoder step and their times.")
-    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: no kernels, to try the script")
-    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    add_run_options(parser, on_cpu="no kernels, to try the script")
     parser.add_argument("--batches", type=positive_numbers, default=(1, 8, 32, 128), help="batch sizes, by ','")
     parser.add_argument("--batch-range", default="1:8:128", help="of our engines; '{batch}' is the batch at hand")
     parser.add_argument("--beam-size", type=int, default=4)
     parser.add_argument("--source", type=int, default=64, help="tokens of every source")
     parser.add_argument("--steps", type=int, default=64, help="decoder steps of a run")
     parser.add_argument("--runs", type=int, default=3, help="runs that are profiled, and averaged")
-    parser.add_argument("--time-limit", type=float, default=440, help="seconds after which nothing new is begun")
-    parser.add_argument("--tiny", action="store_true", help="a model of no weight, to try the script itself")
+    add_tiny_option(parser)
     add_size_options(parser, SIZE)
     arguments = parser.parse_args()
     if arguments.steps < 2:

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from command_line import names_of, positive_numbers
+from command_line import add_run_options, add_tiny_option, names_of, positive_numbers
 from processes import Worker
 from recording import Recorder
 from step_systems import SYSTEMS, Job, Shape
-from steps import NEEDS_GPU, SIZE, TINY, StepRace
+from steps import SIZE, TINY, StepRace, check_step_options
 from synthetic import add_size_options, size_from, write_endless_model
 
 BASE = Shape(batch=8, source=64, beam=4)
@@ -65,9 +65,7 @@ def engine_ranges(base: Shape, shapes: Sequence[Shape]) -> dict[str, str]:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time decoder steps and batches over batch size, source and beam.")
-    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: float32, ONNX Runtime")
-    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    add_run_options(parser)
     parser.add_argument(
         "--systems", type=names_of(SYSTEMS), default=("nmt_trt", "ctranslate2"), help=f"of {','.join(SYSTEMS)}"
     )
@@ -78,16 +76,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=64, help="decoder steps of a run; an even number")
     parser.add_argument("--runs", type=int, default=3, help="runs of one measurement")
     parser.add_argument("--repeats", type=int, default=3, help="measurements of each system, by turns")
-    parser.add_argument("--time-limit", type=float, default=440, help="seconds after which nothing new is begun")
-    parser.add_argument("--tiny", action="store_true", help="a model of no weight, to try the script itself")
+    add_tiny_option(parser)
     add_size_options(parser, SIZE)
     arguments = parser.parse_args()
-    if arguments.steps < 2 or arguments.steps % 2:
-        parser.error(f"--steps must be an even number of at least 2; given {arguments.steps}")
+    check_step_options(parser, arguments)
     if arguments.tiny:
         arguments.batches, arguments.sources, arguments.beams, arguments.steps = (1, 4), (4, 16), (1, 4), 8
-    if arguments.device == "cpu":
-        arguments.systems = tuple(name for name in arguments.systems if name not in NEEDS_GPU)
     return arguments
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from command_line import names_of, positive_numbers
+from command_line import add_run_options, add_tiny_option, names_of, positive_numbers
 from processes import Worker
 from race import Race
 from recording import Recorder
@@ -95,11 +95,17 @@ def _medians(measured: list[dict[str, float]]) -> dict[str, float]:
     return {key: median(one[key] for one in measured) for key in measured[0]}
 
 
+def check_step_options(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Refuse numbers of steps that do not suit; leave out systems that the device cannot run."""
+    if arguments.steps < 2 or arguments.steps % 2:
+        parser.error(f"--steps must be an even number of at least 2; given {arguments.steps}")
+    if arguments.device == "cpu":
+        arguments.systems = tuple(name for name in arguments.systems if name not in NEEDS_GPU)
+
+
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time one decoder step of several systems, side by side.")
-    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: float32, ONNX Runtime")
-    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    add_run_options(parser)
     parser.add_argument("--systems", type=names_of(SYSTEMS), default=tuple(SYSTEMS), help=f"of {','.join(SYSTEMS)}")
     parser.add_argument("--batches", type=positive_numbers, default=(8, 1, 32, 128), help="batch sizes, by ','")
     parser.add_argument("--batch-range", default="1:8:128", help="of our engines; '{batch}' is the batch at hand")
@@ -108,14 +114,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=64, help="decoder steps of a run; an even number")
     parser.add_argument("--runs", type=int, default=5, help="runs of one measurement")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each system, by turns")
-    parser.add_argument("--time-limit", type=float, default=440, help="seconds after which nothing new is begun")
-    parser.add_argument("--tiny", action="store_true", help="a model of no weight, to try the script itself")
+    add_tiny_option(parser)
     add_size_options(parser, SIZE)
     arguments = parser.parse_args()
-    if arguments.steps < 2 or arguments.steps % 2:
-        parser.error(f"--steps must be an even number of at least 2; given {arguments.steps}")
-    if arguments.device == "cpu":
-        arguments.systems = tuple(name for name in arguments.systems if name not in NEEDS_GPU)
+    check_step_options(parser, arguments)
     return arguments
 
 

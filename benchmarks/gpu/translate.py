@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from command_line import add_text_options, names_of, positive_numbers, read_texts
+from command_line import add_run_options, add_text_options, add_tiny_option, names_of, positive_numbers, read_texts
 from nmt_trt.build import build
 from nmt_trt.demo import demo_archive
 from nmt_trt.text.pipeline import TextPipeline
@@ -184,9 +184,7 @@ def _text_of_length(texts: Sequence[str], lengths: Sequence[int]) -> str:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time whole translations of several systems, side by side.")
     add_text_options(parser, sentences=1000)
-    parser.add_argument("--results", type=Path, help="append the numbers to this file, one JSON object a line")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: float32, ONNX Runtime")
-    parser.add_argument("--backend", default="auto", help="nmt_trt's backend on the GPU")
+    add_run_options(parser)
     parser.add_argument("--systems", type=names_of(SYSTEMS), default=tuple(SYSTEMS), help=f"of {','.join(SYSTEMS)}")
     parser.add_argument("--batches", type=positive_numbers, default=(128, 32, 256, 64), help="batch sizes, by ','")
     parser.add_argument("--beam-size", type=int, default=4)
@@ -194,8 +192,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="runs of each system at a batch size, by turns")
     parser.add_argument("--system-seconds", type=float, default=25, help="after which a system is not run again there")
     parser.add_argument("--latency-calls", type=int, default=200, help="translations of one sentence")
-    parser.add_argument("--time-limit", type=float, default=440, help="seconds after which nothing new is begun")
-    parser.add_argument("--tiny", action="store_true", help="few sentences, to try the script itself")
+    add_tiny_option(parser, "few sentences")
     arguments = parser.parse_args()
     for name in ("sentences", "beam_size", "repeats", "latency_calls"):
         if getattr(arguments, name) < 1:

@@ -11,6 +11,8 @@ import torch
 from transformers import GenerationConfig, MarianConfig, MarianMTModel
 from transformers.utils import logging
 
+from random_layers import draw_heads, draw_layers, draw_weights
+
 EOS = 0
 
 logging.disable_progress_bar()
@@ -26,24 +28,14 @@ def random_marian_options(seed: int, **fixed: Any) -> dict[str, Any]:
     def flag() -> bool:
         return bool(rng.integers(2))
 
-    head_size = int(rng.choice([4, 8, 16]))
-    heads = [(1, 2), (2, 4), (2, 2), (4, 1), (4, 4)][rng.integers(5)]
+    head_size, heads = draw_heads(rng)
     shared = flag()
     vocabulary = int(rng.integers(24, 60))
     target_vocabulary = vocabulary if shared else int(rng.integers(24, 60))
     options: dict[str, Any] = {
         "vocab_size": vocabulary,
         "decoder_vocab_size": target_vocabulary,
-        "d_model": head_size * max(heads),
-        "encoder_layers": int(rng.integers(1, 4)),
-        "decoder_layers": int(rng.integers(1, 4)),
-        "encoder_attention_heads": heads[0],
-        "decoder_attention_heads": heads[1],
-        "encoder_ffn_dim": int(rng.integers(8, 40)),
-        "decoder_ffn_dim": int(rng.integers(8, 40)),
-        "max_position_embeddings": 64,
-        "activation_function": str(rng.choice(["swish", "silu", "relu", "gelu"])),
-        "scale_embedding": flag(),
+        **draw_layers(rng, head_size, heads),
         "share_encoder_decoder_embeddings": shared,
         "tie_word_embeddings": shared or flag(),
         **fixed,
@@ -59,23 +51,8 @@ def random_marian_model(seed: int, **fixed: Any) -> MarianMTModel:
     """
     model = MarianMTModel(MarianConfig(**random_marian_options(seed, **fixed))).eval()
     generator = torch.Generator().manual_seed(seed)
-    scale = model.config.d_model**0.5 if model.config.scale_embedding else 1.0
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "embed_positions" in name:
-                continue
-            noise = torch.randn(parameter.shape, generator=generator)
-            if "norm.weight" in name:
-                noise = 1.0 + 0.1 * noise
-            elif name.endswith(".bias"):
-                noise *= 0.05
-            elif "embed_tokens" in name or "shared" in name:
-                noise *= 2.0 / scale
-            elif name == "lm_head.weight":
-                noise *= 0.5
-            else:
-                noise *= parameter.shape[1] ** -0.5
-            parameter.copy_(noise)
+        draw_weights(model, generator, positions=False)
         _enliven_output(model, generator)
     return model
 

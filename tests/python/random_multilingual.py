@@ -16,6 +16,8 @@ from transformers import (
     MBartForConditionalGeneration,
 )
 
+from random_layers import draw_heads, draw_layers, draw_weights
+
 PAD, EOS = 1, 2
 FAMILIES = ("m2m_100", "mbart")
 _CLASSES: dict[str, tuple[Any, Any]] = {
@@ -31,20 +33,10 @@ def random_options(seed: int, **fixed: Any) -> dict[str, Any]:
     def flag() -> bool:
         return bool(rng.integers(2))
 
-    head_size = int(rng.choice([4, 8, 16]))
-    heads = [(1, 2), (2, 4), (2, 2), (4, 1), (4, 4)][rng.integers(5)]
+    head_size, heads = draw_heads(rng)
     return {
         "vocab_size": int(rng.integers(24, 60)),
-        "d_model": head_size * max(heads),
-        "encoder_layers": int(rng.integers(1, 4)),
-        "decoder_layers": int(rng.integers(1, 4)),
-        "encoder_attention_heads": heads[0],
-        "decoder_attention_heads": heads[1],
-        "encoder_ffn_dim": int(rng.integers(8, 40)),
-        "decoder_ffn_dim": int(rng.integers(8, 40)),
-        "max_position_embeddings": 64,
-        "activation_function": str(rng.choice(["swish", "silu", "relu", "gelu"])),
-        "scale_embedding": flag(),
+        **draw_layers(rng, head_size, heads),
         "tie_word_embeddings": flag(),
         "encoder_layerdrop": 0.5,
         "decoder_layerdrop": 0.5,
@@ -64,22 +56,8 @@ def random_multilingual_model(family: str, seed: int, **fixed: Any) -> Any:
     configuration, architecture = _CLASSES[family]
     model = architecture(configuration(**random_options(seed, **fixed))).eval()
     generator = torch.Generator().manual_seed(seed)
-    config = model.config
-    scale = config.d_model**0.5 if config.scale_embedding else 1.0
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            noise = torch.randn(parameter.shape, generator=generator)
-            if "norm" in name and name.endswith("weight"):
-                noise = 1.0 + 0.1 * noise
-            elif name.endswith(".bias"):
-                noise *= 0.05
-            elif "embed_tokens" in name or "shared" in name:
-                noise *= 2.0 / scale
-            elif "embed_positions" in name or name == "lm_head.weight":
-                noise *= 0.5
-            else:
-                noise *= parameter.shape[1] ** -0.5
-            parameter.copy_(noise)
+        draw_weights(model, generator, positions=True)
         _enliven_output(model, generator)
     return model
 

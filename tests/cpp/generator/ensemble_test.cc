@@ -102,7 +102,8 @@ TEST_F(EnsembleTest, MemoryOfAllModelsIsCounted) {
 }
 
 TEST_F(EnsembleTest, MemoryLimitIsKept) {
-  const Batch batches[] = {batch_of(20, 40, 1), batch_of(3, 70, 4), batch_of(30, 35), batch_of(1, 20, 8)};
+  const std::vector<Batch> batches = {batch_of(20, 40, 1), batch_of(3, 70, 4), batch_of(30, 35),
+                                      batch_of(1, 20, 8)};
   std::vector<Found> wanted;
   for (const Batch& batch : batches) wanted.push_back(expected(batch, kTwo));
   size_t most = 0;
@@ -111,22 +112,9 @@ TEST_F(EnsembleTest, MemoryLimitIsKept) {
     for (const Batch& batch : batches) generate(generator, batch);
     most = generator.memory().total();
   }
-  int32_t failures = 0;
-  int32_t successes = 0;
-  for (size_t limit = most / 20; limit <= most; limit += most / 20) {
-    ToyGenerator generator(plans_of(kTwo), limit);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      try {
-        EXPECT_TRUE(same(generate(generator, batches[i]).hypotheses, wanted[i]));
-        ++successes;
-      } catch (const OutOfMemoryError&) {
-        ++failures;
-      }
-      EXPECT_LE(generator.memory().stages > 0 ? generator.memory().total() : 0, limit);
-    }
-  }
-  EXPECT_GT(failures, 5);
-  EXPECT_GT(successes, 5);
+  const Outcomes outcomes = generate_within_limits(plans_of(kTwo), batches, wanted, most, 20);
+  EXPECT_GT(outcomes.failures, 5);
+  EXPECT_GT(outcomes.successes, 5);
 }
 
 TEST_F(EnsembleTest, NothingIsLeftOfFailures) {

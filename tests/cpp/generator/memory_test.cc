@@ -51,27 +51,14 @@ TEST_F(MemoryTest, IsAllCounted) {
 }
 
 TEST_F(MemoryTest, LimitIsKept) {
-  const Batch batches[] = {of(20, 1, 40), of(3, 4, 70), of(30, 2, 35),
-                           of(1, 8, 20),  of(5, 1, 10), of(20, 1, 40)};
+  const std::vector<Batch> batches = {of(20, 1, 40), of(3, 4, 70), of(30, 2, 35),
+                                      of(1, 8, 20),  of(5, 1, 10), of(20, 1, 40)};
   const size_t most = needed_by({batches[0], batches[1], batches[2], batches[3], batches[4]});
   std::vector<Found> wanted;
   for (const Batch& batch : batches) wanted.push_back(expected(batch));
-  int32_t failures = 0;
-  int32_t successes = 0;
-  for (size_t limit = most / 40; limit <= most; limit += most / 40) {
-    ToyGenerator generator(FakePlan{}, limit);
-    for (size_t i = 0; i < wanted.size(); ++i) {
-      try {
-        EXPECT_TRUE(same(generate(generator, batches[i]).hypotheses, wanted[i]));
-        ++successes;
-      } catch (const OutOfMemoryError&) {
-        ++failures;
-      }
-      EXPECT_LE(generator.memory().stages > 0 ? generator.memory().total() : 0, limit);
-    }
-  }
-  EXPECT_GT(failures, 20);
-  EXPECT_GT(successes, 20);
+  const Outcomes outcomes = generate_within_limits({FakePlan{}}, batches, wanted, most, 40);
+  EXPECT_GT(outcomes.failures, 20);
+  EXPECT_GT(outcomes.successes, 20);
 }
 
 TEST_F(MemoryTest, LimitCountsPlansScratchAndSharedBuffers) {

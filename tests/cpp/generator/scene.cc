@@ -9,6 +9,7 @@
 
 #include "core/average_log_probs.h"
 #include "core/beam_search.h"
+#include "core/errors.h"
 #include "toy_model.h"
 
 namespace nmt_trt {
@@ -284,6 +285,24 @@ ToyGenerator::ToyGenerator(PlanProvider provider)
 
 ToyGenerator::ToyGenerator(const std::vector<FakePlan>& plans, std::optional<size_t> memory_limit)
     : Generator(fake_library(), models_like(plans), memory_limit) {}
+
+Outcomes generate_within_limits(const std::vector<FakePlan>& plans, const std::vector<Batch>& batches,
+                                const std::vector<Found>& wanted, size_t most, size_t parts) {
+  Outcomes outcomes;
+  for (size_t limit = most / parts; limit <= most; limit += most / parts) {
+    ToyGenerator generator(plans, limit);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      try {
+        EXPECT_TRUE(same(generate(generator, batches[i]).hypotheses, wanted[i]));
+        ++outcomes.successes;
+      } catch (const OutOfMemoryError&) {
+        ++outcomes.failures;
+      }
+      EXPECT_LE(generator.memory().stages > 0 ? generator.memory().total() : 0, limit);
+    }
+  }
+  return outcomes;
+}
 
 std::vector<StepLaunch> take_steps() { return std::exchange(device().steps, {}); }
 

@@ -69,6 +69,17 @@ class ToyGenerator : public Generator {
                         std::optional<size_t> memory_limit = std::nullopt);
 };
 
+/// How many batches succeeded, and how many ran out of memory.
+struct Outcomes {
+  int32_t successes = 0;
+  int32_t failures = 0;
+};
+
+/// Generates all batches with memory limits of most / parts, 2 * most / parts and so on to `most`, in a
+/// generator for each. Expects that the limits are kept and that what succeeds is as wanted.
+Outcomes generate_within_limits(const std::vector<FakePlan>& plans, const std::vector<Batch>& batches,
+                                const std::vector<Found>& wanted, size_t most, size_t parts);
+
 /// Steps as they were launched since the last call.
 std::vector<StepLaunch> take_steps();
 

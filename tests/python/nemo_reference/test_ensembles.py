@@ -15,9 +15,9 @@ import nmt_trt
 from nemo_reference.archives import write_archive
 from nemo_reference.cases import Case, case, random_architecture
 from nemo_reference.modules import NemoBeams, NemoModel, ensemble_beam_search, random_nemo_model
+from nemo_reference.test_policy_nemo import TOLERANCE, generate_as_nemo
 
 SEEDS = range(20)
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,8 @@ def test_hypotheses_match_nemo(seed: int, tmp_path: Path) -> None:
     for number, model in enumerate(given.models):
         paths.append(tmp_path / f"model{number}")
         nmt_trt.build(write_archive(tmp_path / f"{number}.nemo", model), paths[-1])
-    found = nmt_trt.load(paths[0], ensemble=paths[1:], backend="onnxruntime", threads=1).generate(
-        [list(row) for row in given.sources],
-        policy="nemo",
-        beam_size=given.beam_size,
-        num_hypotheses=given.beam_size,
-        length_penalty=given.length_penalty,
-        max_length_delta=given.max_length_delta,
-    )
-    for ours, theirs in zip(found.hypotheses, given.expected, strict=True):
-        assert [tuple(one.tokens.tolist()) for one in ours] == [one.tokens for one in theirs]
+    ensemble = nmt_trt.load(paths[0], ensemble=paths[1:], backend="onnxruntime", threads=1)
+    for ours, theirs in zip(generate_as_nemo(ensemble, given), given.expected, strict=True):
+        assert [one.tokens for one in ours] == [one.tokens for one in theirs]
         assert [one.score for one in ours] == pytest.approx([one.score for one in theirs], rel=0, abs=TOLERANCE)
         assert [one.log_prob for one in ours] == pytest.approx([one.log_prob for one in theirs], rel=0, abs=TOLERANCE)

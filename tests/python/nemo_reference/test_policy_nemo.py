@@ -14,10 +14,8 @@ from nemo_reference.cases import SEEDS, Case, Hypothesis, case
 TOLERANCE = 1e-4
 
 
-def generated(directory: Path, given: Case) -> list[list[Hypothesis]]:
-    """Our hypotheses of each sentence, best first."""
-    nmt_trt.build(write_archive(directory / "model.nemo", given.model), directory / "model")
-    model = nmt_trt.load(directory / "model", backend="onnxruntime", threads=1)
+def generate_as_nemo(model: nmt_trt.Model, given: Case) -> list[list[Hypothesis]]:
+    """A model's hypotheses of each sentence of a case, best first."""
     result = model.generate(
         [list(row) for row in given.sources],
         policy="nemo",
@@ -30,6 +28,13 @@ def generated(directory: Path, given: Case) -> list[list[Hypothesis]]:
         [Hypothesis(tuple(found.tokens.tolist()), found.score, found.log_prob) for found in hypotheses]
         for hypotheses in result.hypotheses
     ]
+
+
+def generated(directory: Path, given: Case) -> list[list[Hypothesis]]:
+    """Our hypotheses of each sentence, best first."""
+    nmt_trt.build(write_archive(directory / "model.nemo", given.model), directory / "model")
+    model = nmt_trt.load(directory / "model", backend="onnxruntime", threads=1)
+    return generate_as_nemo(model, given)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
