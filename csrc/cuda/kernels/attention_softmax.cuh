@@ -45,8 +45,9 @@ struct SpacedRows {
 /// the next branch, where each would wait for the ones before it. The whole warp must come here.
 __device__ inline void start_loads() { __syncwarp(); }
 
-/// Elements past head_size repeat others; scaled_query() has zeros there.
-template <typename Layout, typename T>
+/// Elements past head_size repeat others; scaled_query() has zeros there. kFresh: written by a kernel that
+/// this one may not have waited for before it began (dependent_launch.cuh).
+template <typename Layout, bool kFresh = false, typename T>
 __device__ HeadPart<T> load_part(const T* row, int32_t head_size, int lane) {
   HeadPart<T> part;
 #pragma unroll
@@ -54,10 +55,11 @@ __device__ HeadPart<T> load_part(const T* row, int32_t head_size, int lane) {
     const int element = Layout::element(lane, i);
     const T* from = row + (element < head_size ? element : 0);
     if constexpr (Layout::kRun == 1) {
-      part.values[i] = *from;
+      part.values[i] = kFresh ? __ldcg(from) : *from;
     } else {
       static_assert(Layout::kRun * sizeof(T) == sizeof(uint4));
-      const uint4 packed = *reinterpret_cast<const uint4*>(from);
+      const auto* run = reinterpret_cast<const uint4*>(from);
+      const uint4 packed = kFresh ? __ldcg(run) : *run;
       memcpy(&part.values[i], &packed, sizeof(packed));
     }
   }

@@ -1,10 +1,10 @@
 #include <cstdint>
 
 #include "cuda/attention.h"
-#include "cuda/check.h"
 #include "cuda/kernels/attention_launch.cuh"
 #include "cuda/kernels/attention_layout.cuh"
 #include "cuda/kernels/attention_softmax.cuh"
+#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/search.h"
 
 namespace nmt_trt::cuda {
@@ -29,6 +29,15 @@ struct Arguments {
   T* out;
 };
 
+// Into the L2 cache; a hint, whatever is there.
+template <typename T>
+__device__ void prefetch(const T* first, int32_t count) {
+  constexpr int32_t kLine = 128 / sizeof(T);
+  for (int32_t i = static_cast<int32_t>(threadIdx.x) * kLine; i < count; i += kThreads * kLine) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(first + i));
+  }
+}
+
 // Grid: hypotheses by kQueries, heads, rows.
 template <typename T, typename Layout, int kQueries>
 __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Arguments<T> arguments) {
@@ -41,6 +50,10 @@ __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Argumen
   const int32_t first = static_cast<int32_t>(blockIdx.x) * kQueries;
   const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
 
+  const int64_t cross = (static_cast<int64_t>(row) * heads + head) * arguments.source * head_size;
+  prefetch(arguments.keys + cross, arguments.source * head_size);
+  prefetch(arguments.values + cross, arguments.source * head_size);
+  wait_for_earlier_kernels();
   // Three rounds of reads, each of which needs the one before: these, the state of the sentence, the source.
   const int64_t hidden = static_cast<int64_t>(heads) * head_size;
   const int64_t offset = (static_cast<int64_t>(row) * beam_size + first) * hidden + head * head_size;
@@ -50,12 +63,12 @@ __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Argumen
   HeadPart<T> query_parts[kQueries];
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
-    query_parts[q] = load_part<Layout>(arguments.query + offset + min(q, used - 1) * hidden, head_size, lane);
+    query_parts[q] =
+        load_part<Layout, true>(arguments.query + offset + min(q, used - 1) * hidden, head_size, lane);
   }
   start_loads();
   if (sentence < 0 || arguments.finished[sentence] != 0) return;
 
-  const int64_t cross = (static_cast<int64_t>(row) * heads + head) * arguments.source * head_size;
   const SpacedRows<T, int32_t> rows = {arguments.keys + cross, arguments.values + cross, head_size};
   float query[kQueries][kHeadPart];
 #pragma unroll
@@ -97,14 +110,14 @@ void cross_attention(const SearchState& state, const StepInputs& inputs, const H
     const auto heads = static_cast<unsigned int>(shape.heads);
     const auto rows = static_cast<unsigned int>(inputs.rows);
     if (state.beam_size == 1) {
-      cross_attention_kernel<T, Layout, 1><<<dim3(1, heads, rows), kThreads, 0, stream>>>(arguments);
+      launch_early(cross_attention_kernel<T, Layout, 1>, dim3(1, heads, rows), kThreads, 0, stream,
+                   arguments);
     } else {
       const auto shares = static_cast<unsigned int>((state.beam_size - 1) / kHypotheses + 1);
-      cross_attention_kernel<T, Layout, kHypotheses>
-          <<<dim3(shares, heads, rows), kThreads, 0, stream>>>(arguments);
+      launch_early(cross_attention_kernel<T, Layout, kHypotheses>, dim3(shares, heads, rows), kThreads, 0,
+                   stream, arguments);
     }
   });
-  NMT_TRT_CUDA_LAUNCHED(cross_attention_kernel);
 }
 
 }  // namespace nmt_trt::cuda

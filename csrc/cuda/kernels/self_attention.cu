@@ -2,10 +2,10 @@
 #include <cstdint>
 
 #include "cuda/attention.h"
-#include "cuda/check.h"
 #include "cuda/kernels/attention_launch.cuh"
 #include "cuda/kernels/attention_layout.cuh"
 #include "cuda/kernels/attention_softmax.cuh"
+#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/search.h"
 
 namespace nmt_trt::cuda {
@@ -67,15 +67,16 @@ __global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(c
   const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
   const int group = static_cast<int>(threadIdx.x) / Layout::kLanes;
 
+  wait_for_earlier_kernels();
   // Three rounds of reads, each of which needs the one before: these, the ancestry, the cache.
   const int64_t hidden = static_cast<int64_t>(heads) * head_size;
   const T* row_qkv = arguments.qkv + static_cast<int64_t>(row) * beam_size * 3 * hidden + head * head_size;
   const T* own = row_qkv + k * 3 * hidden;
   const int32_t step = *arguments.steps;
   const int32_t sentence = arguments.sentence[row];
-  const HeadPart<T> query_part = load_part<Layout>(own, head_size, lane);
-  const HeadPart<T> new_key = load_part<Layout>(own + hidden, head_size, lane);
-  const HeadPart<T> new_value = load_part<Layout>(own + 2 * hidden, head_size, lane);
+  const HeadPart<T> query_part = load_part<Layout, true>(own, head_size, lane);
+  const HeadPart<T> new_key = load_part<Layout, true>(own + hidden, head_size, lane);
+  const HeadPart<T> new_value = load_part<Layout, true>(own + 2 * hidden, head_size, lane);
   start_loads();
   if (sentence < 0 || step >= arguments.step_limit) return;
 
@@ -91,8 +92,9 @@ __global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(c
 
   // The newest position goes first, not by way of the cache, which is only now being written. In the first
   // step it is the start token's, which all attend to as hypothesis 0 has it.
-  const HeadPart<T> key = step == 0 ? load_part<Layout>(row_qkv + hidden, head_size, lane) : new_key;
-  const HeadPart<T> value = step == 0 ? load_part<Layout>(row_qkv + 2 * hidden, head_size, lane) : new_value;
+  const HeadPart<T> key = step == 0 ? load_part<Layout, true>(row_qkv + hidden, head_size, lane) : new_key;
+  const HeadPart<T> value =
+      step == 0 ? load_part<Layout, true>(row_qkv + 2 * hidden, head_size, lane) : new_value;
   float query[1][kHeadPart];
   scaled_query<Layout>(query_part, head_size, lane, arguments.scale, query[0]);
   const float newest = score<Layout>(query[0], key);
@@ -148,9 +150,8 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
     const dim3 threads(kThreads, static_cast<unsigned int>(together));
     const dim3 blocks(static_cast<unsigned int>((state.beam_size - 1) / together + 1),
                       static_cast<unsigned int>(shape.heads), static_cast<unsigned int>(inputs.rows));
-    self_attention_kernel<T, Layout><<<blocks, threads, 0, stream>>>(arguments);
+    launch_early(self_attention_kernel<T, Layout>, blocks, threads, 0, stream, arguments);
   });
-  NMT_TRT_CUDA_LAUNCHED(self_attention_kernel);
 }
 
 }  // namespace nmt_trt::cuda

@@ -23,8 +23,24 @@ __device__ inline void start_copy(void* shared, const void* global, bool zeros) 
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
 }
 
+/// The same of 8 bytes, at multiples of 8.
+__device__ inline void start_short_copy(void* shared, const void* global, bool zeros) {
+  const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+  const int bytes = zeros ? 0 : 8;
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(to), "l"(global), "r"(bytes) : "memory");
+}
+
 /// cp.async.wait_all: waits for the copies that this thread has started.
 __device__ inline void finish_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
+/// cp.async.commit_group: what this thread has started copying since the last time is a group.
+__device__ inline void close_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+/// cp.async.wait_group: waits for all but the last kRunning groups of this thread.
+template <int kRunning>
+__device__ void finish_copies_but() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kRunning) : "memory");
+}
 
 /// ldmatrix: four matrices of 8 x 8 16-bit numbers from shared memory. Lane l tells where row l % 8 of matrix
 /// l / 8 is, at a multiple of 16, and gets pair l % 4 of row l / 4 of each.

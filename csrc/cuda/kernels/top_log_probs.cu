@@ -1,6 +1,6 @@
 #include "core/top_log_probs.h"
-#include "cuda/check.h"
 #include "cuda/kernels/candidate_list.cuh"
+#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/float_types.h"
 #include "cuda/kernels/order.h"
 #include "cuda/kernels/row_matters.cuh"
@@ -150,6 +150,7 @@ __global__ void __launch_bounds__(kThreads)
     top_log_probs_kernel(SearchState state, const int32_t* sentence_of_row, Arguments arguments) {
   extern __shared__ RankedToken shared_entries[];
   __shared__ bool is_last;
+  wait_for_earlier_kernels();
   const int32_t blocks = arguments.split.blocks();
   const int32_t count = arguments.count;
   const auto row = static_cast<int32_t>(blockIdx.x) / blocks;
@@ -188,9 +189,9 @@ void launch(const SearchState& state, const StepInputs& inputs, const Arguments&
   const size_t shared = kFitsShared<kSlots> ? static_cast<size_t>(split.lists) *
                                                   static_cast<size_t>(arguments.count) * sizeof(RankedToken)
                                             : 0;
-  top_log_probs_kernel<T, kAligned, kSlots, kEdits>
-      <<<rows* static_cast<unsigned int>(split.blocks()), kThreads, shared, stream>>>(state, inputs.sentence,
-                                                                                      arguments);
+  launch_early(top_log_probs_kernel<T, kAligned, kSlots, kEdits>,
+               rows * static_cast<unsigned int>(split.blocks()), kThreads, shared, stream, state,
+               inputs.sentence, arguments);
 }
 
 template <typename T, bool kAligned>
@@ -232,7 +233,6 @@ void top_log_probs(const SearchState& state, const StepInputs& inputs, const voi
     aligned ? launch_for<T, true>(state, inputs, arguments, stream)
             : launch_for<T, false>(state, inputs, arguments, stream);
   });
-  NMT_TRT_CUDA_LAUNCHED(top_log_probs_kernel);
 }
 
 }  // namespace nmt_trt::cuda

@@ -1,12 +1,12 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "cuda/check.h"
 #include "cuda/kernels/beam_rules.h"
 #include "cuda/kernels/choose_beam.cuh"
 #include "cuda/kernels/choose_diverse.cuh"
 #include "cuda/kernels/choose_drawn.cuh"
 #include "cuda/kernels/choose_hf.cuh"
+#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/warp.h"
 #include "cuda/search.h"
 
@@ -213,6 +213,7 @@ template <Choice kChoice>
 __global__ void __launch_bounds__(kThreads)
     update_beams_kernel(SearchState state, StepInputs inputs, const Candidate* candidates) {
   __shared__ Shared<kChoice> shared;
+  wait_for_earlier_kernels();
   const auto row = static_cast<int32_t>(blockIdx.x);
   const int32_t sentence = inputs.sentence[row];
   const int32_t steps = *state.steps;
@@ -244,8 +245,8 @@ void update_beams(const SearchState& state, const StepInputs& inputs, const Cand
                   cudaStream_t stream) {
   if (inputs.rows == 0) return;
   const auto kernel = kernel_of(state);
-  kernel<<<static_cast<unsigned int>(inputs.rows), kThreads, 0, stream>>>(state, inputs, candidates);
-  NMT_TRT_CUDA_LAUNCHED(update_beams_kernel);
+  launch_early(kernel, static_cast<unsigned int>(inputs.rows), kThreads, 0, stream, state, inputs,
+               candidates);
 }
 
 }  // namespace nmt_trt::cuda

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+#include "cuda/check.h"
+
+namespace nmt_trt::cuda {
+
+/// Of the current device. Throws CudaError.
+inline int device_limit(cudaDeviceAttr which) {
+  int device = 0;
+  int value = 0;
+  NMT_TRT_CUDA(cudaGetDevice(&device));
+  NMT_TRT_CUDA(cudaDeviceGetAttribute(&value, which, device));
+  return value;
+}
+
+/// Whether a block may have so much shared memory, which is asked for by allow_shared().
+inline bool has_shared(size_t bytes) {
+  return bytes <= static_cast<size_t>(device_limit(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+}
+
+/// Lets a kernel have `bytes` of dynamic shared memory. Where it may anyway nothing is set: the GPU would
+/// divide its memory for it otherwise than for its neighbours, and wait for them before.
+template <typename Kernel>
+void allow_shared(Kernel kernel, size_t bytes) {
+  constexpr size_t kAlways = 48 * 1024;
+  if (bytes <= kAlways) return;
+  NMT_TRT_CUDA(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+}
+
+}  // namespace nmt_trt::cuda

@@ -1,0 +1,203 @@
+#include <cstdint>
+
+#include "cuda/kernels/activate.cuh"
+#include "cuda/kernels/dependent_launch.cuh"
+#include "cuda/kernels/device_limits.h"
+#include "cuda/kernels/linear_checks.h"
+#include "cuda/kernels/linear_dispatch.h"
+#include "cuda/kernels/linear_parts.cuh"
+#include "cuda/kernels/linear_tile.cuh"
+#include "cuda/kernels/many_rows.cuh"
+#include "cuda/kernels/normalized_rows.cuh"
+#include "cuda/linear.h"
+
+namespace nmt_trt::cuda {
+namespace {
+
+template <typename T>
+struct Arguments {
+  Normalized input;
+  const T* weight;
+  const float* bias;
+  int32_t inputs, outputs, rows;
+  Activated activated;
+  T* out;
+};
+
+// What a warp has of a block's rows, as the weights are multiplied by it. `prepare` is called before earlier
+// kernels are waited for.
+template <typename T, typename Tile, typename Prepare>
+__device__ void take_rows(const Arguments<T>& arguments, const LinearPlace<Tile>& place,
+                          const Prepare& prepare, uint4 (&rounded)[Tile::kRowTiles][Tile::kHeld]) {
+  __shared__ RowShares<Tile> shares;
+  const Normalized& input = arguments.input;
+  prepare();
+  HeldNorm<Tile> norm;
+  if (input.norm.gain != nullptr) norm.load(input.norm, place);
+  HeldRows<Tile> rows(place);
+  wait_for_earlier_kernels();
+
+  rows.load(input.stream, arguments.inputs, arguments.rows, place);
+  if (input.norm.gain != nullptr) {
+    rows.share(shares, place);
+    __syncthreads();
+    rows.normalize(shares, norm, arguments.inputs, input.norm.epsilon, place);
+    if (input.kept != nullptr) rows.store(input.kept, arguments.inputs, arguments.rows, place);
+  }
+  if (input.factor != 1.0F) rows.multiply(input.factor, place);
+  rows.template round<T>(place, rounded);
+}
+
+// Grid: outputs, rows by the tile.
+template <typename T, typename Tile>
+__global__ void __launch_bounds__(Tile::kThreads) normalized_linear_kernel(const Arguments<T> arguments) {
+#if __CUDA_ARCH__ >= 800
+  extern __shared__ uint4 shared[];
+  auto& space = *reinterpret_cast<SumSpace<Tile>*>(shared);
+  const LinearPlace<Tile> place(arguments.inputs);
+  HeldWeights<Tile> weights;
+  HeldBias<Tile> bias;
+  uint4 rounded[Tile::kRowTiles][Tile::kHeld];
+  const auto prepare = [&] {
+    weights.load(arguments.weight, arguments.inputs, arguments.outputs, place, place.chunk);
+    bias.load(arguments.bias, place, arguments.rows, arguments.outputs);
+  };
+  take_rows(arguments, place, prepare, rounded);
+  LinearSums<Tile> sums;
+  sums.template add<T>(weights, rounded, place.chunk, place.end);
+  space.gather(sums, place.warp, place.lane);
+
+  for_each_group(place, arguments.rows, arguments.outputs, [&](int i, int row, int output) {
+    const float4 sum = bias.onto(space.total(row - place.first_row, output - place.first_output), i);
+    const Activated& activated = arguments.activated;
+    store_rounded(arguments.out + static_cast<int64_t>(row) * arguments.outputs + output,
+                  make_float4(activate(sum.x, activated), activate(sum.y, activated),
+                              activate(sum.z, activated), activate(sum.w, activated)));
+  });
+#endif
+}
+
+// All of a row's columns are held at once.
+template <typename Call>
+void with_normalized_tile(const Linear& linear, int32_t rows, const Call& call) {
+  constexpr int kShort = 2;
+  constexpr int kLong = 4;
+  static_assert(kLong * LinearTile<1, 1, kLong>::kWarps * kChunk == kMaxNormalized);
+  if (linear.inputs <= kMaxNormalized / 2) {
+    with_tile<LinearTile<8, 2, kShort>, LinearTile<4, 1, kShort>, LinearTile<1, 1, kShort>>(linear, rows,
+                                                                                            call);
+  } else {
+    with_tile<LinearTile<4, 1, kLong>, LinearTile<1, 1, kLong>>(linear, rows, call);
+  }
+}
+
+template <typename T>
+void launch_few(const Arguments<T>& arguments, const Linear& linear, cudaStream_t stream) {
+  with_normalized_tile(linear, arguments.rows, [&](auto tile) {
+    using Tile = decltype(tile);
+    const auto kernel = normalized_linear_kernel<T, Tile>;
+    launch_linear(kernel, blocks_of<Tile>(linear, arguments.rows), Tile::kThreads, sizeof(SumSpace<Tile>),
+                  stream, arguments);
+  });
+}
+
+// Grid: 1, rows by the tile. rounded: [rows, inputs], with the bits that normalized_linear_kernel multiplies,
+// columns at their rounded_place().
+template <typename T, typename Tile>
+__global__ void __launch_bounds__(Tile::kThreads)
+    round_rows_kernel(const Arguments<T> arguments, T* rounded) {
+  const LinearPlace<Tile> place(arguments.inputs);
+  uint4 rows[Tile::kRowTiles][Tile::kHeld];
+  take_rows(arguments, place, [] {}, rows);
+#pragma unroll
+  for (int n = 0; n < Tile::kRowTiles; ++n) {
+    const int row = place.first_row + n * kTileRows + lane_row(place.lane);
+    T* to = rounded + static_cast<int64_t>(row) * arguments.inputs;
+#pragma unroll
+    for (int c = 0; c < Tile::kHeld; ++c) {
+      if (place.chunk + c >= place.end || row >= arguments.rows) continue;
+      const int column = (place.chunk + c) * kChunk + lane_column(place.lane);
+      *reinterpret_cast<uint2*>(to + rounded_place(column)) = make_uint2(rows[n][c].x, rows[n][c].y);
+      *reinterpret_cast<uint2*>(to + rounded_place(column + 4)) = make_uint2(rows[n][c].z, rows[n][c].w);
+    }
+  }
+}
+
+template <typename T>
+void round_rows(const Arguments<T>& arguments, T* rounded, cudaStream_t stream) {
+  using Tile = LinearTile<1, 1, kMaxNormalized / kChunk / kSharingWarps>;
+  const dim3 blocks(1, static_cast<unsigned int>((arguments.rows - 1) / Tile::kRows + 1));
+  launch_early(round_rows_kernel<T, Tile>, blocks, Tile::kThreads, 0, stream, arguments, rounded);
+}
+
+// Of 16 outputs by 8 rows: two neighbouring lanes first exchange what they have, so that each has two outputs
+// of a row.
+template <typename T>
+__device__ void store_tile(const Arguments<T>& arguments, const float (&sums)[4], int first_output,
+                           int first_row, int lane) {
+  const bool odd = lane_row(lane) % 2 != 0;
+  const int row = first_row + lane % 4 * 2 + (odd ? 1 : 0);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int output = first_output + half * 8 + (lane_row(lane) & ~1);
+    const float given = __shfl_xor_sync(kAllLanes, odd ? sums[half * 2] : sums[half * 2 + 1], 4);
+    if (row >= arguments.rows || output >= arguments.outputs) continue;
+    const float first = odd ? given : sums[half * 2];
+    const float second = odd ? sums[half * 2 + 1] : given;
+    const float2 bias = *reinterpret_cast<const float2*>(arguments.bias + output);
+    *reinterpret_cast<uint32_t*>(arguments.out + static_cast<int64_t>(row) * arguments.outputs + output) =
+        round_pair(activate(first + bias.x, arguments.activated),
+                   activate(second + bias.y, arguments.activated), T{});
+  }
+}
+
+template <typename T, typename Tile>
+__global__ void __launch_bounds__(Tile::kThreads)
+    many_normalized_kernel(const RoundedLinear linear, const Arguments<T> arguments) {
+#if __CUDA_ARCH__ >= 800
+  extern __shared__ char many_rows_space[];
+  multiply_many_rows<T, Tile, true>(linear, many_rows_space, wait_for_earlier_kernels,
+                                    [&](const WarpSums<Tile>& sums, int output, int row) {
+#pragma unroll
+                                      for (int n = 0; n < Tile::kRowTiles; ++n) {
+                                        store_tile(arguments, sums.tiles[n], output, row + n * kTileRows,
+                                                   static_cast<int>(threadIdx.x) % kWarpSize);
+                                      }
+                                    });
+#endif
+}
+
+// Whether there are enough rows for it, and the device has the shared memory.
+template <typename T>
+bool launch_many(const Arguments<T>& arguments, const Linear& linear, T* rounded, cudaStream_t stream) {
+  using Tile = ManyRows<64>;
+  const size_t shared = Tile::shared_bytes(arguments.inputs);
+  const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
+  if (blocks.x * blocks.y < kWantedBlocks || !has_shared(shared)) return false;
+  round_rows(arguments, rounded, stream);
+  const auto kernel = many_normalized_kernel<T, Tile>;
+  const RoundedLinear given = {rounded, arguments.weight, arguments.inputs, arguments.outputs,
+                               arguments.rows};
+  launch_linear(kernel, blocks, Tile::kThreads, shared, stream, given, arguments);
+  return true;
+}
+
+}  // namespace
+
+void normalized_linear(const Normalized& input, const Linear& linear, const Activated& activated,
+                       void* scratch, void* out, int32_t rows, DataType type, cudaStream_t stream) {
+  check_linear(linear);
+  check_columns("columns to normalize", linear.inputs, kMaxNormalized);
+  if (rows == 0) return;
+  with_linear_type(type, [&](auto number) {
+    using T = decltype(number);
+    const Arguments<T> arguments = {input,          static_cast<const T*>(linear.weight),
+                                    linear.bias,    linear.inputs,
+                                    linear.outputs, rows,
+                                    activated,      static_cast<T*>(out)};
+    if (launch_many(arguments, linear, static_cast<T*>(scratch), stream)) return;
+    launch_few(arguments, linear, stream);
+  });
+}
+
+}  // namespace nmt_trt::cuda
