@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, module) {
   nmt_trt::bindings::register_beam_search(module);
 #ifdef NMT_TRT_WITH_CUDA
   module.attr("has_cuda") = true;
+  nmt_trt::bindings::register_native_decoder(module);
   nmt_trt::bindings::register_generator(module);
 #else
   module.attr("has_cuda") = false;

@@ -9,7 +9,8 @@ void register_errors();
 void register_average(pybind11::module_& module);
 void register_hypothesis(pybind11::module_& module);
 void register_beam_search(pybind11::module_& module);
-/// Only in a build with CUDA.
+/// Only in a build with CUDA; the first class is an argument of the second.
+void register_native_decoder(pybind11::module_& module);
 void register_generator(pybind11::module_& module);
 
 }  // namespace nmt_trt::bindings

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/callback.h"
 #include "bindings/policies.h"
 #include "bindings/register.h"
 #include "bindings/score_options.h"
@@ -17,29 +18,6 @@
 
 namespace nmt_trt::bindings {
 namespace {
-
-/// A Python callable that C++ may call, copy and drop without holding the interpreter's lock.
-class Callback {
- public:
-  explicit Callback(py::object callable)
-      : callable_(new py::object(std::move(callable)), [](py::object* object) {
-          if (!Py_IsInitialized()) return;
-          const py::gil_scoped_acquire locked;
-          delete object;
-        }) {}
-
-  std::string bytes(const std::string& argument) const {
-    const py::gil_scoped_acquire locked;
-    return (*callable_)(argument).cast<std::string>();
-  }
-  void log(int severity, const char* message) const {
-    const py::gil_scoped_acquire locked;
-    (*callable_)(severity, py::bytes(message));
-  }
-
- private:
-  std::shared_ptr<py::object> callable_;
-};
 
 std::shared_ptr<EngineLibrary> open_library(std::vector<std::string> shims, std::string library,
                                             py::object log) {
@@ -60,9 +38,11 @@ ModelSource make_model(py::object plan_provider, int32_t layers, int32_t heads, 
                        int32_t encoder_layers, int32_t encoder_heads, int32_t encoder_head_size,
                        bool causal_encoder, int32_t vocab_size, int32_t max_positions, int32_t eos,
                        int32_t pad, int32_t bos, int32_t max_batch, int32_t max_source,
-                       int32_t attention_layer) {
+                       int32_t attention_layer, std::optional<NativeSource> native_decoder) {
   const Callback callback(std::move(plan_provider));
-  const PlanProvider provider = [callback](const std::string& graph) { return callback.bytes(graph); };
+  const PlanProvider provider = [callback](const std::string& graph) {
+    return callback.call<std::string>(graph);
+  };
   const ModelShape shape = {layers,
                             heads,
                             head_size,
@@ -78,7 +58,7 @@ ModelSource make_model(py::object plan_provider, int32_t layers, int32_t heads, 
                             max_batch,
                             max_source,
                             attention_layer};
-  return {provider, shape};
+  return {provider, shape, std::move(native_decoder)};
 }
 
 std::unique_ptr<Generator> make_generator(std::shared_ptr<EngineLibrary> library,
@@ -192,7 +172,7 @@ constexpr const char* kModelInitDoc =
     R"(plan_provider(graph) returns the plan of "encoder_0" to "encoder_<encoder_layers>" or "decoder_0" to
 "decoder_<2 * layers>" as bytes; it is called when a plan is first needed. max_batch, max_source: the largest batch and
 the longest source that the plans were built for. attention_layer: the layer whose cross-attention is told, of a Generator's
-first model.)";
+first model. native_decoder: what runs the decoder in place of plans, of which those of the decoder are not asked for.)";
 
 constexpr const char* kStepGraphDoc =
     R"(The CUDA graph of a decoder step with its search, for one set of shapes; a diagnostic.)";
@@ -248,7 +228,8 @@ void register_generator(py::module_& module) {
       .def(py::init(&make_model), py::kw_only(), arg("plan_provider"), arg("layers"), arg("heads"),
            arg("head_size"), arg("encoder_layers"), arg("encoder_heads"), arg("encoder_head_size"),
            arg("causal_encoder"), arg("vocab_size"), arg("max_positions"), arg("eos"), arg("pad"), arg("bos"),
-           arg("max_batch"), arg("max_source"), arg("attention_layer"), kModelInitDoc);
+           arg("max_batch"), arg("max_source"), arg("attention_layer"), arg("native_decoder") = py::none(),
+           kModelInitDoc);
   py::class_<StepGraph>(module, "StepGraph", kStepGraphDoc)
       .def_property_readonly(
           "rows", [](const StepGraph& graph) { return graph.key.rows; }, "Sentences that it runs on.")
@@ -293,9 +274,10 @@ void register_generator(py::module_& module) {
            "Tokens that a source of this length is padded to.")
       .def("deterministic_rows", &Generator::deterministic_rows, arg("beam_size"),
            py::call_guard<py::gil_scoped_release>(), "Sentences that a deterministic batch is padded to.")
-      .def_property_readonly("memory", &memory,
-                             "Bytes in use: plans (as files), scratch, search, stages; as it was at the last "
-                             "change.")
+      .def_property_readonly(
+          "memory", &memory,
+          "Bytes in use: plans (as files, and weights of native decoders), scratch, search, "
+          "stages; as it was at the last change.")
       .def_property_readonly(
           "step_graphs", &Generator::step_graphs,
           "What is launched at each decoder step, one for each set of shapes and kind of search "

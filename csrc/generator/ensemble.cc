@@ -42,7 +42,7 @@ Ensemble::Ensemble(std::shared_ptr<EngineLibrary> library, std::vector<ModelSour
     common_.max_source = std::min(common_.max_source, model.shape.max_source);
     if (!shapes_.empty()) model.shape.attention_layer = ModelShape::kTellsNone;
     shapes_.push_back(model.shape);
-    plans_.emplace_back(library, std::move(model.provider), model.shape);
+    plans_.emplace_back(library, std::move(model));
   }
 }
 
@@ -58,8 +58,11 @@ Extent Ensemble::rows() {
   return admitted;
 }
 
-void Ensemble::load() {
-  for (Plans& plans : plans_) plans.scratch();
+void Ensemble::load(cudaStream_t stream) {
+  for (Plans& plans : plans_) {
+    plans.scratch();
+    if (plans.native_source() != nullptr) plans.native_decoder(stream);
+  }
 }
 
 size_t Ensemble::plan_bytes() const {

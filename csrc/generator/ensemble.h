@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cuda_runtime_api.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -8,15 +10,10 @@
 #include "core/engine.h"
 #include "generator/buckets.h"
 #include "generator/model_shape.h"
+#include "generator/model_source.h"
 #include "generator/plans.h"
 
 namespace nmt_trt {
-
-/// A model as the caller gives it.
-struct ModelSource {
-  PlanProvider provider;
-  ModelShape shape;
-};
 
 /// The models whose probabilities are averaged at each step; mostly there is one. Attention is the first
 /// one's.
@@ -31,13 +28,12 @@ class Ensemble {
 
   /// The first model's shape, with the smallest limits of all.
   const ModelShape& common() const { return common_; }
-  /// What the profiles of all models admit: tokens of all sources of a batch together, and rows of the
-  /// decoder's batch.
+  /// What all models admit: tokens of all sources of a batch together, and rows of the decoder's batch.
   Extent tokens();
   Extent rows();
 
-  /// Loads all engines, and makes the scratch memory of each model.
-  void load();
+  /// Loads all engines and the weights of native decoders, and makes the scratch memory of each model.
+  void load(cudaStream_t stream);
   size_t plan_bytes() const;
   size_t scratch_bytes() const;
 

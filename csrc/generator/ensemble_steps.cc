@@ -2,6 +2,8 @@
 
 #include "cuda/check.h"
 #include "generator/layout.h"
+#include "generator/native_steps.h"
+#include "generator/step_engines.h"
 
 namespace nmt_trt {
 namespace {
@@ -23,12 +25,25 @@ Offsets place(int32_t rows, const Ensemble& ensemble) {
   return offsets;
 }
 
+size_t bytes_of_one(int32_t rows, const ModelShape& shape, Plans& plans) {
+  const NativeSource* native = plans.native_source();
+  return native == nullptr ? StepEngines::bytes_needed(rows, shape, plans)
+                           : NativeSteps::bytes_needed(rows, shape, *native);
+}
+
+std::unique_ptr<DecoderSteps> make_one(int32_t rows, const ModelShape& shape, Plans& plans,
+                                       cudaStream_t stream) {
+  const NativeSource* native = plans.native_source();
+  if (native == nullptr) return std::make_unique<StepEngines>(rows, shape, plans, stream);
+  return std::make_unique<NativeSteps>(rows, shape, *native, plans.native_decoder(stream), stream);
+}
+
 }  // namespace
 
 size_t EnsembleSteps::bytes_needed(int32_t rows, Ensemble& ensemble) {
   size_t total = place(rows, ensemble).total;
   for (size_t model = 0; model < ensemble.size(); ++model) {
-    total += StepEngines::bytes_needed(rows, ensemble.shape(model), ensemble.plans(model));
+    total += bytes_of_one(rows, ensemble.shape(model), ensemble.plans(model));
   }
   return total;
 }
@@ -36,8 +51,8 @@ size_t EnsembleSteps::bytes_needed(int32_t rows, Ensemble& ensemble) {
 EnsembleSteps::EnsembleSteps(int32_t rows, Ensemble& ensemble, cudaStream_t stream) {
   for (size_t model = 0; model < ensemble.size(); ++model) {
     Plans& plans = ensemble.plans(model);
-    engines_.push_back(std::make_unique<StepEngines>(rows, ensemble.shape(model), plans, stream));
-    models_.push_back({engines_.back()->logits(), plans.logits_type()});
+    decoders_.push_back(make_one(rows, ensemble.shape(model), plans, stream));
+    models_.push_back({decoders_.back()->logits(), plans.logits_type()});
   }
   logits_ = models_.front();
   if (ensemble.size() == 1) return;
@@ -56,7 +71,7 @@ void EnsembleSteps::combine(const cuda::SearchState& search, const cuda::StepInp
 
 size_t EnsembleSteps::bytes() const {
   size_t total = memory_.bytes();
-  for (const auto& engines : engines_) total += engines->bytes();
+  for (const auto& decoder : decoders_) total += decoder->bytes();
   return total;
 }
 

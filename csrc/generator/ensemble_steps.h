@@ -10,8 +10,8 @@
 #include "cuda/average_log_probs.h"
 #include "cuda/device_buffer.h"
 #include "cuda/search.h"
+#include "generator/decoder_steps.h"
 #include "generator/ensemble.h"
-#include "generator/step_engines.h"
 
 namespace nmt_trt {
 
@@ -24,7 +24,7 @@ class EnsembleSteps {
   /// Device memory that they take.
   static size_t bytes_needed(int32_t rows, Ensemble& ensemble);
 
-  StepEngines& of(size_t model) { return *engines_[model]; }
+  DecoderSteps& of(size_t model) { return *decoders_[model]; }
   /// After the last segment of every model: makes logits() of theirs. A single model's are left as they are.
   void combine(const cuda::SearchState& search, const cuda::StepInputs& inputs, cudaStream_t stream);
   /// What the search looks at, [R, V].
@@ -32,7 +32,7 @@ class EnsembleSteps {
   size_t bytes() const;
 
  private:
-  std::vector<std::unique_ptr<StepEngines>> engines_;
+  std::vector<std::unique_ptr<DecoderSteps>> decoders_;
   std::vector<cuda::ModelLogits> models_;
   cuda::DeviceBuffer memory_;  // of several models: averages, then what their kernels hand over
   float* average_ = nullptr;   // [R, V]

@@ -101,7 +101,7 @@ void Generator::take_search(const SearchOptions& options) {
 }
 
 Stage& Generator::get_stage(const StageKey& key, const Stage* in_use, bool begins) {
-  ensemble_.load();  // so that all plans count
+  ensemble_.load(stream_.get());  // so that all plans count
   return stages_.get(key, search_, ensemble_.plan_bytes() + ensemble_.scratch_bytes(), in_use, begins,
                      stream_.get());
 }

@@ -28,8 +28,9 @@ struct Generation {
   double generator_seconds;
 };
 
-/// Bytes by what they are for: the plans as files, which is about what their weights take on the device, and
-/// device memory of ours. What TensorRT and CUDA take for contexts, kernels and graphs cannot be told.
+/// Bytes by what they are for: the plans as files, which is about what their weights take on the device, with
+/// the weights of native decoders; and other device memory of ours. What TensorRT and CUDA take for contexts,
+/// kernels and graphs cannot be told.
 struct MemoryUse {
   size_t plans, scratch, search, stages;
 

@@ -23,11 +23,31 @@ const EngineTensor& LoadedPlan::tensor(const std::string& name) const {
                     "': it was built from another graph");
 }
 
-Plans::Plans(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape)
-    : library_(std::move(library)), provider_(std::move(provider)), shape_(shape) {}
+Plans::Plans(std::shared_ptr<EngineLibrary> library, ModelSource source)
+    : library_(std::move(library)), source_(std::move(source)) {}
+
+const NativeDecoder& Plans::native_decoder(cudaStream_t stream) {
+  if (!native_decoder_) {
+    native_decoder_ = std::make_unique<NativeDecoder>(source_.native.value(), source_.shape, stream);
+  }
+  return *native_decoder_;
+}
+
+Extent Plans::rows() {
+  return source_.native ? Extent{1, source_.native->max_rows} : extent(segment(0), "token");
+}
+
+DataType Plans::compute_type() {
+  return source_.native ? source_.native->type : segment(0).tensor("qkv").type;
+}
+
+DataType Plans::logits_type() {
+  return source_.native ? DataType::kFloat32 : segment(segments() - 1).tensor("logits").type;
+}
 
 LoadedPlan& Plans::encoder_segment(int32_t index) {
-  const int64_t hidden = int64_t{shape_.encoder_heads} * shape_.encoder_head_size;
+  const ModelShape& shape = source_.shape;
+  const int64_t hidden = int64_t{shape.encoder_heads} * shape.encoder_head_size;
   const DataType type = compute_type();
   std::vector<Expected> expected;
   if (index == 0) {
@@ -35,12 +55,12 @@ LoadedPlan& Plans::encoder_segment(int32_t index) {
   } else {
     expected = {{"attention", {-1, hidden}, type}, {"residual", {-1, hidden}, DataType::kFloat32}};
   }
-  if (index < shape_.encoder_layers) {
+  if (index < shape.encoder_layers) {
     expected.push_back({"residual_out", {-1, hidden}, DataType::kFloat32});
     expected.push_back({"qkv", {-1, 3 * hidden}, type});
   } else {
-    const int64_t cross = int64_t{shape_.heads} * shape_.head_size;
-    for (int32_t layer = 0; layer < shape_.layers; ++layer) {
+    const int64_t cross = int64_t{shape.heads} * shape.head_size;
+    for (int32_t layer = 0; layer < shape.layers; ++layer) {
       expected.push_back({"cross_" + std::to_string(layer), {-1, 2 * cross}, type});
     }
   }
@@ -48,7 +68,8 @@ LoadedPlan& Plans::encoder_segment(int32_t index) {
 }
 
 LoadedPlan& Plans::segment(int32_t index) {
-  const int64_t hidden = int64_t{shape_.heads} * shape_.head_size;
+  const ModelShape& shape = source_.shape;
+  const int64_t hidden = int64_t{shape.heads} * shape.head_size;
   std::vector<Expected> expected;
   if (index == 0) {
     expected = {{"token", {-1}, DataType::kInt32}, {"position", {1}, DataType::kInt32}};
@@ -56,7 +77,7 @@ LoadedPlan& Plans::segment(int32_t index) {
     expected = {{"attention", {-1, hidden}, compute_type()}, {"residual", {-1, hidden}, DataType::kFloat32}};
   }
   if (index == segments() - 1) {
-    expected.push_back({"logits", {-1, shape_.vocab_size}, std::nullopt});
+    expected.push_back({"logits", {-1, shape.vocab_size}, std::nullopt});
   } else {
     expected.push_back({"residual_out", {-1, hidden}, DataType::kFloat32});
     const std::optional<DataType> type = index == 0 ? std::nullopt : std::optional(compute_type());
@@ -72,7 +93,7 @@ LoadedPlan& Plans::segment(int32_t index) {
 LoadedPlan& Plans::load(const std::string& graph, const std::vector<Expected>& expected) {
   const auto found = plans_.find(graph);
   if (found != plans_.end()) return found->second;
-  const std::string bytes = provider_(graph);
+  const std::string bytes = source_.provider(graph);
   LoadedPlan plan{graph, library_->deserialize(bytes.data(), bytes.size()), bytes.size()};
   for (const Expected& wanted : expected) {
     const EngineTensor& tensor = plan.tensor(wanted.name);
@@ -93,7 +114,7 @@ Extent Plans::extent(const LoadedPlan& plan, const std::string& name) {
 std::shared_ptr<cuda::DeviceBuffer> Plans::scratch() {
   if (!scratch_) {
     size_t bytes = 1;
-    for (int32_t index = 0; index <= shape_.encoder_layers; ++index) {
+    for (int32_t index = 0; index <= source_.shape.encoder_layers; ++index) {
       bytes = std::max(bytes, encoder_segment(index).engine->scratch_bytes());
     }
     for (int32_t index = 0; index < segments(); ++index) {
@@ -105,7 +126,7 @@ std::shared_ptr<cuda::DeviceBuffer> Plans::scratch() {
 }
 
 size_t Plans::plan_bytes() const {
-  size_t total = 0;
+  size_t total = native_decoder_ ? native_decoder_->bytes() : 0;
   for (const auto& [graph, plan] : plans_) total += plan.bytes;
   return total;
 }

@@ -4,7 +4,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -15,12 +14,10 @@
 #include "cuda/device_buffer.h"
 #include "generator/buckets.h"
 #include "generator/model_shape.h"
+#include "generator/model_source.h"
+#include "generator/native_decoder.h"
 
 namespace nmt_trt {
-
-/// The bytes of the plan of a graph: "encoder_0" to "encoder_<encoder layers>", "decoder_0" to
-/// "decoder_<2 * layers>".
-using PlanProvider = std::function<std::string(const std::string& graph)>;
 
 /// An engine that was loaded from a plan.
 struct LoadedPlan {
@@ -32,11 +29,11 @@ struct LoadedPlan {
   const EngineTensor& tensor(const std::string& name) const;
 };
 
-/// The engines of one model, loaded when they are first needed, and the scratch memory that they share: only
-/// one runs at a time.
+/// What runs one model, loaded when it is first needed: engines and the scratch memory that they share, only
+/// one running at a time; and where the decoder runs on kernels of ours, its weights in place of engines.
 class Plans {
  public:
-  Plans(std::shared_ptr<EngineLibrary> library, PlanProvider provider, const ModelShape& shape);
+  Plans(std::shared_ptr<EngineLibrary> library, ModelSource source);
 
   /// All throw EngineError when a plan cannot be used or is not of this model.
   /// The encoder is cut around its attentions: each segment but the last ends with the queries, keys and
@@ -44,17 +41,22 @@ class Plans {
   LoadedPlan& encoder_segment(int32_t index);
   /// The decoder likewise: segment 0 ends with the queries, keys and values of the first
   /// layer, 2 * l + 1 stands between the attentions of layer l, 2 * l + 2 behind them; the last one ends with
-  /// the logits.
+  /// the logits. There are none with a native_source().
   LoadedPlan& segment(int32_t index);
-  int32_t segments() const { return 2 * shape_.layers + 1; }
+  int32_t segments() const { return source_.native ? 0 : 2 * source_.shape.layers + 1; }
+
+  /// What runs the decoder in place of engines; null where they do.
+  const NativeSource* native_source() const { return source_.native ? &*source_.native : nullptr; }
+  /// Made of native_source(); throws what its constructor throws.
+  const NativeDecoder& native_decoder(cudaStream_t stream);
 
   /// What the profiles admit: tokens of all sources of a batch together.
   Extent tokens() { return extent(encoder_segment(0), "token"); }
   /// Rows of the decoder's batch: sentences times beam size.
-  Extent rows() { return extent(segment(0), "token"); }
+  Extent rows();
   /// Of keys, values and everything that flows between segments but the residual.
-  DataType compute_type() { return segment(0).tensor("qkv").type; }
-  DataType logits_type() { return segment(segments() - 1).tensor("logits").type; }
+  DataType compute_type();
+  DataType logits_type();
 
   /// EngineLibrary::rehearse()
   void rehearse(const std::vector<EngineContext*>& contexts, cudaStream_t stream) {
@@ -64,6 +66,7 @@ class Plans {
   /// Memory that suffices for every engine. Loads them all.
   std::shared_ptr<cuda::DeviceBuffer> scratch();
 
+  /// Of plans as files, and of a native decoder's weights.
   size_t plan_bytes() const;
   size_t scratch_bytes() const { return scratch_ ? scratch_->bytes() : 0; }
 
@@ -80,9 +83,9 @@ class Plans {
   static Extent extent(const LoadedPlan& plan, const std::string& name);
 
   std::shared_ptr<EngineLibrary> library_;
-  PlanProvider provider_;
-  ModelShape shape_;
+  ModelSource source_;
   std::map<std::string, LoadedPlan> plans_;
+  std::unique_ptr<NativeDecoder> native_decoder_;
   std::shared_ptr<cuda::DeviceBuffer> scratch_;
 };
 

@@ -44,20 +44,20 @@ void StageModel::enqueue_encoder(const cuda::PackedSources& sources, EncoderEngi
 }
 
 void StageModel::enqueue_decoder(const cuda::SearchState& search, const cuda::StepInputs& inputs,
-                                 const int32_t* lengths, StepEngines& engines, cudaStream_t stream) {
-  engines.embed(inputs.token, inputs.position, stream);
+                                 const int32_t* lengths, DecoderSteps& steps, cudaStream_t stream) {
+  steps.embed(inputs.token, inputs.position, stream);
   for (int32_t layer = 0; layer < layers_; ++layer) {
     const size_t k = 2 * size(layer);
-    cuda::self_attention(search, inputs, heads_, engines.qkv(), caches_[k], caches_[k + 1],
-                         engines.attention(), type_, stream);
-    engines.run(2 * layer + 1, stream);
-    cuda::cross_attention(search, inputs, heads_, key_.source, lengths, engines.query(), cross_[k],
-                          cross_[k + 1], engines.attention(), type_, stream);
+    cuda::self_attention(search, inputs, heads_, steps.qkv(), caches_[k], caches_[k + 1], steps.attention(),
+                         type_, stream);
+    steps.run(2 * layer + 1, stream);
+    cuda::cross_attention(search, inputs, heads_, key_.source, lengths, steps.query(), cross_[k],
+                          cross_[k + 1], steps.attention(), type_, stream);
     if (search.attention != nullptr && layer == attention_layer_) {
-      cuda::record_attention(search, inputs, heads_, key_.source, lengths, engines.query(), cross_[k], type_,
+      cuda::record_attention(search, inputs, heads_, key_.source, lengths, steps.query(), cross_[k], type_,
                              stream);
     }
-    engines.run(2 * layer + 2, stream);
+    steps.run(2 * layer + 2, stream);
   }
 }
 

@@ -11,11 +11,11 @@
 #include "cuda/device_buffer.h"
 #include "cuda/encoder_attention.h"
 #include "cuda/search.h"
+#include "generator/decoder_steps.h"
 #include "generator/encoder_engines.h"
 #include "generator/layout.h"
 #include "generator/model_shape.h"
 #include "generator/stage_key.h"
-#include "generator/step_engines.h"
 
 namespace nmt_trt {
 
@@ -37,7 +37,7 @@ class StageModel {
   void enqueue_encoder(const cuda::PackedSources& sources, EncoderEngines& encoder, cudaStream_t stream);
   /// One decoder step, up to the logits. lengths: [B] of the sources.
   void enqueue_decoder(const cuda::SearchState& search, const cuda::StepInputs& inputs,
-                       const int32_t* lengths, StepEngines& engines, cudaStream_t stream);
+                       const int32_t* lengths, DecoderSteps& steps, cudaStream_t stream);
 
   /// Writes what is to be gathered, 4 items a layer, for rows of `from` to go on here after `steps` steps;
   /// returns their end.

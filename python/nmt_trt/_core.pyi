@@ -1,6 +1,6 @@
 """The C++ core; the docstrings are those of the compiled module."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Never, type_check_only
 
 import numpy as np
@@ -97,6 +97,25 @@ def open_engine_library(
     *, shims: list[str], library: str, log: Callable[[int, bytes], None] | None = None
 ) -> EngineLibrary: ...
 
+class NativeDecoder(metaclass=_BoundType):
+    def __init__(
+        self,
+        *,
+        weight_provider: Callable[[str], bytes],
+        exponent_provider: Callable[[], Mapping[str, int]],
+        type: Literal["float16", "bfloat16"],
+        inner_size: int,
+        activation: Literal["relu", "gelu", "swish"],
+        pre_norm: bool,
+        final_norm: bool,
+        embedding_norm: bool,
+        embedding_scale: float,
+        norm_epsilon: float,
+        token_table: str,
+        output_table: str,
+        max_rows: int,
+    ) -> None: ...
+
 class GeneratorModel(metaclass=_BoundType):
     def __init__(
         self,
@@ -117,6 +136,7 @@ class GeneratorModel(metaclass=_BoundType):
         max_batch: int,
         max_source: int,
         attention_layer: int,
+        native_decoder: NativeDecoder | None = None,
     ) -> None: ...
 
 class StepGraph(metaclass=_BoundType):

@@ -22,6 +22,7 @@ from nmt_trt.export.islands import Islands
 from nmt_trt.export.low_weights import low_weights
 from nmt_trt.export.planning import plan_islands
 from nmt_trt.export.segments import segment_graphs
+from nmt_trt.export.stored_exponents import exponents_metadata, read_exponents
 from nmt_trt.export.stored_islands import read_float32_blocks, write_float32_blocks
 from nmt_trt.export.weights_file import WeightLocation, weight_locations
 from nmt_trt.models.config import TransformerConfig
@@ -122,7 +123,7 @@ def export_graphs(
         weights = read_weights(directory)
         islands = islands or plan_islands(config, weights, precision, read_float32_blocks(directory, config, precision))
         weights_path = directory / weights_file(precision)
-        save_file(low_weights(config, weights, precision, islands), weights_path)
+        save_file(low_weights(config, weights, precision, islands), weights_path, exponents_metadata(islands))
     locations = weight_locations(weights_path)
     for name, graph in make_graphs(config, locations, precision, islands or Islands()).items():
         target = directory / graph_file(name, precision)
@@ -178,6 +179,20 @@ def attention_graph(directory: Path) -> Path:
 def read_weights(directory: Path) -> dict[str, np.ndarray]:
     """The float32 weights of a model directory by canonical name."""
     return load_file(directory / WEIGHTS_FILE)
+
+
+def read_weight_exponents(directory: Path, config: TransformerConfig, precision: Precision) -> Mapping[str, int]:
+    """The exponents of the tensors that a low precision's weights give, by the keys of Islands.
+
+    Those of a directory from an earlier version are planned again, which takes seconds.
+
+    Raises:
+        ModelDirectoryError: the weights cannot be read.
+    """
+    stored = read_exponents(directory / weights_file(precision))
+    if stored is not None:
+        return stored
+    return plan_islands(config, read_weights(directory), precision).exponents
 
 
 def read_tokenizer_files(directory: Path, config: TransformerConfig) -> dict[str, bytes]:

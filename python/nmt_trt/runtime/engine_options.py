@@ -10,6 +10,7 @@ from nmt_trt.engines.plan_spec import EngineSizes, Range
 from nmt_trt.errors import UsageError
 
 PrecisionName = Literal["auto", "fp32", "fp16", "bf16"]
+DecoderName = Literal["auto", "engines"]
 _SIZES = ("batch", "source", "beam")
 
 
@@ -17,6 +18,7 @@ class EngineKeywords(TypedDict, total=False):
     """EngineOptions as keyword arguments."""
 
     precision: str
+    decoder: str
     batch: str | Range | None
     source: str | Range | None
     beam: str | Range | None
@@ -31,6 +33,8 @@ class EngineOptions:
 
     Attributes:
         precision: fp32, fp16 or bf16, which the model directory must hold; "auto" takes the fastest that it holds.
+        decoder: what runs the decoder. "auto": the package's own kernels where they take the model (docs/engines.md);
+            "engines": TensorRT in any case.
         batch: sentences searched together that engines are made for, "min:opt:max", or one number for all three; by
             default those of trusted engines in the directory, else what `nmt-trt build` was given, else 1:8:64.
         source: the same for the tokens of a source, special ones included; the last resort is 1:64:256, or as many as
@@ -47,6 +51,7 @@ class EngineOptions:
     """
 
     precision: str = "auto"
+    decoder: str = "auto"
     batch: str | Range | None = None
     source: str | Range | None = None
     beam: str | Range | None = None
@@ -55,8 +60,8 @@ class EngineOptions:
     tensorrt_library: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if self.precision not in get_args(PrecisionName):
-            raise UsageError(f"precision must be one of {', '.join(get_args(PrecisionName))}; given {self.precision!r}")
+        _check_choice("precision", self.precision, get_args(PrecisionName))
+        _check_choice("decoder", self.decoder, get_args(DecoderName))
         if self.memory_limit is not None and not _is_size(self.memory_limit):
             raise UsageError(f"memory_limit must be a whole number of bytes, at least 1; given {self.memory_limit!r}")
         for name in _SIZES:
@@ -80,6 +85,11 @@ def make_engine_options(**given: Unpack[EngineKeywords]) -> EngineOptions:
     if unknown:
         raise UsageError(f"unknown option {', '.join(unknown)} of load; known: {', '.join(sorted(known))}")
     return EngineOptions(**given)
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(choices)}; given {value!r}")
 
 
 def _is_size(value: object) -> bool:

@@ -20,6 +20,7 @@ from nmt_trt.gpu import Gpu, find_gpus
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.runtime.engine_options import EngineOptions
 from nmt_trt.runtime.ensemble import Member, described
+from nmt_trt.runtime.native_decoder import native_decoder
 from nmt_trt.runtime.plan_source import Plans, PlanSource
 from nmt_trt.runtime.precision import gpu_precision
 from nmt_trt.runtime.runtime_cache import RuntimeCache
@@ -113,9 +114,11 @@ def _open(
         if cache is None and (trusted is None or trusted.shapes is None):
             raise EngineError(no_builder)
         places: list[Plans] = [place for place in (trusted, cache) if place is not None]
-        plans = PlanSource(precision, _shapes(member, options, trusted), places)
-        models.append(EngineModel(member.config, plans, _build_command(member.directory, trusted, precision)))
-    used = " and ".join(dict.fromkeys(precisions))
+        shapes = _shapes(member, options, trusted)
+        plans = PlanSource(precision, shapes, places)
+        native = _native_decoder(member, options, precision, gpu, shapes)
+        models.append(EngineModel(member.config, plans, _build_command(member.directory, trusted, precision), native))
+    used = " and ".join(dict.fromkeys(precisions)) + _described_decoders(models)
     return TensorRTBackend(
         config,
         library,
@@ -132,6 +135,22 @@ def _shapes(member: Member, options: EngineOptions, trusted: DirectoryPlans | No
     if trusted is not None and trusted.shapes is not None:
         sizes = trusted.shapes.sizes
     return model_shapes(member.config, **{**sizes, **options.sizes})
+
+
+def _native_decoder(
+    member: Member, options: EngineOptions, precision: str, gpu: Gpu, shapes: EngineShapes
+) -> _core.NativeDecoder | None:
+    if options.decoder == "engines":
+        return None
+    return native_decoder(member.config, member.directory, precision, gpu, shapes.rows.max)
+
+
+def _described_decoders(models: Sequence[EngineModel]) -> str:
+    """What `Model.backend` tells of native decoders: how many there are where not all of several are."""
+    count = sum(model.native_decoder is not None for model in models)
+    if count == len(models):
+        return ", native decoder"
+    return f", {count} native decoder{'s' if count > 1 else ''}" if count else ""
 
 
 def _build_command(directory: Path, trusted: DirectoryPlans | None, precision: str) -> str:

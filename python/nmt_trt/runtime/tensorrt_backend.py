@@ -29,15 +29,17 @@ class EngineModel:
         config: its own configuration.
         plans: where its plans come from.
         build_command: builds engines that will be used; messages add the sizes.
+        native_decoder: what runs its decoder in place of engines; None where those do.
     """
 
     config: TransformerConfig
     plans: PlanSource
     build_command: str
+    native_decoder: _core.NativeDecoder | None = None
 
 
 class TensorRTBackend:
-    """Runs the graphs of a model directory, or of an ensemble of them, as TensorRT engines.
+    """Runs the graphs of a model directory, or of an ensemble of them, as TensorRT engines; decoders maybe without.
 
     Not thread-safe: its Model serves one call at a time.
     """
@@ -216,6 +218,7 @@ def _generator_model(model: EngineModel) -> _core.GeneratorModel:
         max_batch=shapes.batch.max,
         max_source=shapes.source.max,
         attention_layer=decoder.attention_layer,
+        native_decoder=model.native_decoder,
     )
 
 

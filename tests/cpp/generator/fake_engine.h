@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/engine.h"
@@ -10,6 +11,11 @@
 #include "toy_model.h"
 
 namespace nmt_trt::testing {
+
+/// How the toy model's decoder runs on kernels of ours.
+struct FakeDecoder {
+  bool pre_norm;
+};
 
 /// What a plan of the toy model was built for.
 struct FakePlan {
@@ -28,6 +34,8 @@ struct FakePlan {
   size_t scratch = 4096;
   /// Of the plan.
   size_t bytes = 1000;
+  /// The model's decoder runs on kernels of ours, and how.
+  std::optional<FakeDecoder> native = std::nullopt;
 };
 
 /// Plans like this one, each for the graph asked for.

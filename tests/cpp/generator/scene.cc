@@ -11,6 +11,7 @@
 #include "core/beam_search.h"
 #include "core/errors.h"
 #include "toy_model.h"
+#include "toy_weights.h"
 
 namespace nmt_trt {
 namespace testing {
@@ -152,7 +153,11 @@ ModelShape shape_for(const FakePlan& plan) {
 
 std::vector<ModelSource> models_like(const std::vector<FakePlan>& plans) {
   std::vector<ModelSource> models;
-  for (const FakePlan& plan : plans) models.push_back({plans_like(plan), shape_for(plan)});
+  for (const FakePlan& plan : plans) {
+    models.push_back({plans_like(plan), shape_for(plan)});
+    if (!plan.native) continue;
+    models.back().native = toy::native_source(plan.model, plan.type, plan.rows.most, plan.native->pre_norm);
+  }
   return models;
 }
 
@@ -305,15 +310,6 @@ Outcomes generate_within_limits(const std::vector<FakePlan>& plans, const std::v
 }
 
 std::vector<StepLaunch> take_steps() { return std::exchange(device().steps, {}); }
-
-void OnFakeDevice::SetUp() { device().restart(); }
-
-void OnFakeDevice::TearDown() {
-  EXPECT_EQ(device().holdings.total(), 0);
-  EXPECT_EQ(device().holdings.device_bytes, 0U);
-  for (const auto& violation : device().violations) ADD_FAILURE() << violation;
-  device().holdings = {};
-}
 
 void PrintTo(const StepLaunch& step, std::ostream* out) { *out << step.rows << " x " << step.capacity; }
 

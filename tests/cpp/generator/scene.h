@@ -12,6 +12,7 @@
 #include "fake_device.h"
 #include "fake_engine.h"
 #include "generator/generator.h"
+#include "on_fake_device.h"
 #include "toy_model.h"
 
 namespace nmt_trt::testing {
@@ -82,13 +83,6 @@ Outcomes generate_within_limits(const std::vector<FakePlan>& plans, const std::v
 
 /// Steps as they were launched since the last call.
 std::vector<StepLaunch> take_steps();
-
-/// Begins with a fresh device; fails when the test leaves anything on it, or did what is forbidden.
-class OnFakeDevice : public ::testing::Test {
- protected:
-  void SetUp() override;
-  void TearDown() override;
-};
 
 }  // namespace nmt_trt::testing
 

@@ -26,6 +26,10 @@ constexpr size_t kSearchNodes = 2;
 /// What a decoder's part of a step is: 2L + 1 segments, each one node here, and 2L attentions between them.
 size_t decoder_nodes(int32_t layers) { return 4 * static_cast<size_t>(layers) + 1; }
 
+/// The same on kernels of ours, on a GPU with few rows too: the embedding, of each layer six linear layers
+/// and two attentions, and the logits.
+size_t native_nodes(int32_t layers) { return 8 * static_cast<size_t>(layers) + 2; }
+
 struct Case {
   std::string name;
   PolicyKind policy;
@@ -135,6 +139,16 @@ TEST_P(StepsTest, HasSoManyNodes) {
   for (const int32_t layers : {1, 2}) {
     const cuda::NodeCounts found = nodes({plan_of(0, layers)});
     EXPECT_EQ(found.kernels, decoder_nodes(layers) + kSearchNodes + GetParam().more) << layers << " layers";
+    EXPECT_EQ(found.total(), found.kernels);
+  }
+}
+
+TEST_P(StepsTest, HasSoManyNodesOfOurs) {
+  for (const bool pre_norm : {true, false}) {
+    FakePlan plan = plan_of(0, 2);
+    plan.native = FakeDecoder{pre_norm};
+    const cuda::NodeCounts found = nodes({plan});
+    EXPECT_EQ(found.kernels, native_nodes(2) + kSearchNodes + GetParam().more);
     EXPECT_EQ(found.total(), found.kernels);
   }
 }

@@ -54,6 +54,15 @@ Hidden query(const Residual& residual) {
   return asked;
 }
 
+void write_qkv(const Residual& residual, int32_t layer, float* qkv) {
+  const Hidden asked = query(residual);
+  for (int32_t i = 0; i < kHidden; ++i) {
+    qkv[i] = asked[static_cast<size_t>(i)];
+    qkv[kHidden + i] = self_key(residual, layer, i);
+    qkv[2 * kHidden + i] = self_value(residual, layer, i);
+  }
+}
+
 Residual add_self(const Residual& residual, const Hidden& attention) {
   Residual sum = residual;
   for (const float value : attention) sum.hash = mix(sum.hash, value);

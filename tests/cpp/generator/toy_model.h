@@ -58,6 +58,8 @@ float self_value(const Residual& residual, int32_t layer, int32_t i);
 float cross_key(const Residual& source, int32_t layer, int32_t i);
 float cross_value(const Residual& source, int32_t layer, int32_t i);
 Hidden query(const Residual& residual);
+/// Queries, keys and values of self-attention, [3 * kHidden].
+void write_qkv(const Residual& residual, int32_t layer, float* qkv);
 /// The residual behind self-attention, and behind cross-attention.
 Residual add_self(const Residual& residual, const Hidden& attention);
 Residual add_cross(const Residual& residual, const Hidden& attention);

@@ -9,13 +9,8 @@ import numpy as np
 import pytest
 
 from gpu.conftest import Load
-from gpu.gpu_models import assert_equal, tokens, write_model
-from nmt_trt.results import Hypothesis
+from gpu.gpu_models import assert_equal, bits, tokens, write_model
 from random_models import PAD, random_sources
-
-
-def bits(hypotheses: list[Hypothesis]) -> list[tuple[list[int], bytes, bytes]]:
-    return [(h.tokens.tolist(), np.float32(h.score).tobytes(), np.float32(h.log_prob).tobytes()) for h in hypotheses]
 
 
 @pytest.mark.parametrize("seed", [0, 4])

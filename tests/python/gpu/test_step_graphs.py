@@ -1,5 +1,5 @@
 """What the graph of a decoder step has in it, for each set of shapes and each kind of search: nothing but kernels, no
-more of them than docs/design.md says, and memory for the caches alone."""
+more of them than docs/design.md says, and memory for the caches alone. With decoders on TensorRT and on our kernels."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ PRODUCTS = 6 * LAYERS + 1
 NORMS = 3 * LAYERS + 1
 TENSORRT_KERNELS = PRODUCTS + NORMS + 2 * SEGMENTS
 """At most: a product and a norm are one kernel each; a segment may have two more, such as those of the embedding."""
+NATIVE_KERNELS = 8 * LAYERS + 4
+"""Of a step on our kernels with few rows, exactly: the embedding, of a layer six products and two attentions, the
+logits, candidates and beams."""
 SMALL = 1 << 16
 """Bytes of a stage beside its keys and values."""
 SAMPLES = {"policy": "sample", "beam_size": 1, "num_hypotheses": 4}
@@ -60,10 +63,19 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", params=["engines", "auto"])
+def decoder(request: pytest.FixtureRequest) -> str:
+    """What runs decoders."""
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def model(directory: Path, load: Load) -> Model:
+def model(directory: Path, load: Load, decoder: str) -> Model:
     """It in fp16."""
-    return load(directory, precision="fp16")
+    model = load(directory, precision="fp16", decoder=decoder)
+    assert ("native decoder" in model.backend) == (decoder == "auto")
+    return model
 
 
 def step_graphs(model: Model) -> list[StepGraph]:
@@ -84,16 +96,19 @@ def run(model: Model, sentences: int, source: int, steps: int, **options: Any) -
 
 @pytest.mark.parametrize("sentences", [1, 3, 8])
 @pytest.mark.parametrize("beam", [1, 4])
-def test_kernels_and_bytes_of_each_shape(model: Model, sentences: int, beam: int) -> None:
+def test_kernels_and_bytes_of_each_shape(model: Model, decoder: str, sentences: int, beam: int) -> None:
     rows = 1 << (sentences - 1).bit_length()
+    least = 2 if beam == 1 and decoder == "engines" else 1  # their R is at least 2
     counts = set()
     for source, bucket in ((9, 16), (30, 32)):
         graphs = run(model, sentences, source, TWO_CACHES, beam_size=beam)
         assert [graph.cache_slots for graph in graphs] == [64 * beam, 32 * beam]
         for graph in graphs:
             assert graph.source == bucket and graph.beam_size == beam
-            assert graph.rows == max(rows, 2 if beam == 1 else 1)  # R is at least 2
+            assert graph.rows == max(rows, least)
             assert graph.other_nodes == 0
+            if decoder == "auto":
+                assert (graph.kernels, graph.memsets) == (NATIVE_KERNELS, 0)
             assert graph.memsets <= PRODUCTS  # for those that are split
             assert OUR_KERNELS + SEGMENTS <= graph.kernels <= OUR_KERNELS + TENSORRT_KERNELS
             keys_and_values = 2 * LAYERS * graph.rows * (graph.cache_slots + graph.source) * HIDDEN * 2
@@ -104,7 +119,7 @@ def test_kernels_and_bytes_of_each_shape(model: Model, sentences: int, beam: int
 
 
 def test_options_add_so_many_kernels(model: Model) -> None:
-    """Graphs of the same rows have TensorRT's kernels in common, so that the difference is ours."""
+    """Graphs of the same rows have the decoder's kernels in common, so that the difference is the search's."""
     (plain,) = run(model, 3, 9, FIRST_CACHE)
     for options, more in MORE_KERNELS:
         (graph,) = run(model, 3, 9, FIRST_CACHE, **options)
@@ -113,9 +128,9 @@ def test_options_add_so_many_kernels(model: Model) -> None:
         assert (graph.memsets, graph.other_nodes) == (plain.memsets, 0), options
 
 
-def test_an_ensemble_adds_its_models_and_two_kernels(directory: Path, model: Model, load: Load) -> None:
+def test_an_ensemble_adds_its_models_and_two_kernels(directory: Path, model: Model, load: Load, decoder: str) -> None:
     (alone,) = run(model, 3, 9, FIRST_CACHE)
-    (graph,) = run(load(directory, precision="fp16", ensemble=[directory]), 3, 9, FIRST_CACHE)
+    (graph,) = run(load(directory, precision="fp16", decoder=decoder, ensemble=[directory]), 3, 9, FIRST_CACHE)
     one = alone.kernels - 2  # without the search
     assert graph.kernels == 2 * one + 2 + 2
     assert (graph.memsets, graph.other_nodes) == (2 * alone.memsets, 0)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gpu.conftest import Load
-from gpu.gpu_models import write_model
+from gpu.gpu_models import write_model, write_native_model
 from nmt_trt import Model
 from random_models import random_sources
 
@@ -26,13 +26,18 @@ NOT_PER_STEP = re.compile(
 LAUNCH = re.compile(r"cu(da)?(Graph)?Launch")
 
 
-@pytest.fixture
-def model(tmp_path: Path, load: Load) -> tuple[Model, Any]:
+@pytest.fixture(params=["engines", "native"])
+def model(request: pytest.FixtureRequest, tmp_path: Path, load: Load) -> tuple[Model, Any]:
     """A model that never ends a sentence by itself, and sources for it."""
     if not torch.cuda.is_available():
         pytest.skip("this torch has no CUDA, so no profiler for it")
-    config = write_model(tmp_path / "model", 4, endless=True)
-    return load(tmp_path / "model"), random_sources(config, 4, 12, 4)
+    if request.param == "engines":
+        config = write_model(tmp_path / "model", 4, endless=True)
+        return load(tmp_path / "model"), random_sources(config, 4, 12, 4)
+    config = write_native_model(tmp_path / "model", 0, "fp16", endless=True)
+    model = load(tmp_path / "model", precision="fp16")
+    assert "native decoder" in model.backend
+    return model, random_sources(config, 4, 12, 4)
 
 
 def calls(model: Model, sources: Any, steps: int, trace: Path) -> Counter[str]:

@@ -27,15 +27,16 @@ from random_models import random_config, random_weights
 
 def post_norm_config(seed: int, activation: str, **fixed: Any) -> TransformerConfig:
     """A small model whose sides are alike."""
-    stack = StackConfig(
-        hidden_size=32,
-        num_layers=2,
-        inner_size=48,
-        num_heads=2,
-        vocab_size=50,
-        max_positions=64,
-        **{"activation": activation, **fixed},
-    )
+    fields: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_layers": 2,
+        "inner_size": 48,
+        "num_heads": 2,
+        "vocab_size": 50,
+        "max_positions": 64,
+        "activation": activation,
+    }
+    stack = StackConfig(**{**fields, **fixed})
     return random_config(seed, encoder=stack, decoder=stack, causal_encoder=False, tied_output=False)
 
 

@@ -117,6 +117,8 @@ class FakeGenerator:
     def _load_plans(self) -> None:
         for number, model in enumerate(self.models):
             for graph in GRAPHS:
+                if model["native_decoder"] is not None and graph.startswith("decoder"):
+                    continue
                 if (number, graph) not in self._plans:
                     self._plans[number, graph] = model["plan_provider"](graph)
 
@@ -150,6 +152,9 @@ class FakeCore:
         self.generators: list[FakeGenerator] = []
         self.libraries: list[dict[str, Any]] = []
 
+    def NativeDecoder(self, **arguments: Any) -> dict[str, Any]:  # noqa: N802  (a class's name)
+        return arguments
+
     def GeneratorModel(self, **arguments: Any) -> dict[str, Any]:  # noqa: N802  (a class's name)
         return arguments
 
@@ -168,5 +173,6 @@ class FakeCore:
             has_cuda=self.has_cuda,
             Generator=self.Generator,
             GeneratorModel=self.GeneratorModel,
+            NativeDecoder=self.NativeDecoder,
             open_engine_library=self.open_engine_library,
         )

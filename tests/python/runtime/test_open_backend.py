@@ -10,64 +10,22 @@ from typing import Any
 import pytest
 
 import nmt_trt
-from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range
+from nmt_trt.engines.plan_spec import Range
 from nmt_trt.engines.stored_sizes import write_engine_sizes
 from nmt_trt.errors import BackendError, EngineError, ModelDirectoryError, UsageError
 from nmt_trt.export.segments import segment_names
-from nmt_trt.gpu import Gpu
 from nmt_trt.model_directory import read_config, write_model_directory
-from nmt_trt.runtime import tensorrt, tensorrt_backend
+from nmt_trt.runtime import tensorrt
 from random_models import BOS, EOS, random_weights, write_random_model
 from runtime.fake_core import FakeCore
 
-H200 = Gpu("NVIDIA H200", 141 << 30, (9, 0))
 Fail = Callable[..., None]
-
-
-class FakeCache:
-    """A plan cache that makes plans up."""
-
-    def __init__(self, directory: Path, flavour: Any, gpu: Gpu) -> None:
-        self.runtime_cache_path = directory.with_name("kernels")
-
-    def get(self, spec: PlanSpec) -> bytes:
-        return spec.key().encode()
-
-
-class FakeDirectoryPlans:
-    """Plans of small batches and of fp32 in the model directory, all of them the same bytes."""
-
-    target = "sm_80"
-
-    def __init__(
-        self, directory: Path, flavour: str, version: str, gpu: Gpu, precision: str, memory_of_hashes: Path
-    ) -> None:
-        self.shapes = EngineShapes(Range.of(2), Range(1, 8, 16), Range.of(4)) if precision == "fp32" else None
-
-    def get(self, spec: PlanSpec) -> bytes | None:
-        return b"trusted" if spec.shapes == self.shapes else None
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     write_random_model(tmp_path / "model", 11)
     return tmp_path / "model"
-
-
-@pytest.fixture
-def core(directory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCore:
-    """A machine with a GPU and both flavours of TensorRT, of which the libraries are TensorRT-RTX's."""
-    fake = FakeCore(directory)
-    monkeypatch.setattr(tensorrt, "_core", fake.namespace)
-    monkeypatch.setattr(tensorrt_backend, "_core", fake.namespace)
-    monkeypatch.setattr(tensorrt, "find_gpus", lambda: [H200])
-    monkeypatch.setattr(tensorrt, "find_library", lambda flavour, given: given or f"lib-{flavour}.so")
-    monkeypatch.setattr(tensorrt, "find_shims", lambda: ["shim.so"])
-    monkeypatch.setattr(tensorrt, "load_flavour", lambda name: SimpleNamespace(version="1.4.0", build="1.4.0.76"))
-    monkeypatch.setenv("NMT_TRT_CACHE", str(directory.with_name("cache")))
-    monkeypatch.setattr(tensorrt, "PlanCache", FakeCache)
-    monkeypatch.setattr(tensorrt, "DirectoryPlans", FakeDirectoryPlans)
-    return fake
 
 
 @pytest.fixture
@@ -303,13 +261,14 @@ def test_every_model_must_have_the_precision(
     ("options", "message"),
     [
         ({"precision": "int8"}, "precision must be one of auto, fp32, fp16, bf16; given 'int8'"),
+        ({"decoder": "native"}, "decoder must be one of auto, engines; given 'native'"),
         ({"batch": "8:4:2"}, "batch: a range must have 1 <= min <= opt <= max"),
         ({"source": "many"}, "source: a range is min:opt:max"),
         ({"source": "1:64:65"}, "source must not exceed the model's 64 positions"),
         ({"beam": 4}, "beam must be written as 'min:opt:max'; given 4"),
         ({"memory_limit": 0}, "memory_limit must be a whole number of bytes"),
         ({"memory_limit": 1.5}, "memory_limit must be a whole number of bytes"),
-        ({"shape": "1"}, "unknown option shape of load; known: batch, beam, memory_limit"),
+        ({"shape": "1"}, "unknown option shape of load; known: batch, beam, decoder, memory_limit"),
     ],
 )
 def test_unusable_engine_options_are_refused(directory: Path, core: FakeCore, options: Any, message: str) -> None:

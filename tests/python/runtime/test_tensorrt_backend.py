@@ -57,13 +57,17 @@ def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     (tmp_path / "cache").mkdir()
 
     def make(
-        *places: Any, shapes: EngineShapes = SHAPES, library: Any = None, memory_limit: int | None = None
+        *places: Any,
+        shapes: EngineShapes = SHAPES,
+        library: Any = None,
+        memory_limit: int | None = None,
+        native_decoder: Any = None,
     ) -> tuple[TensorRTBackend, FakeGenerator]:
         plans = PlanSource("fp16", shapes, places or (FakePlans(),))
         backend = TensorRTBackend(
             read_config(directory),
             library or FakeLibrary(),  # type: ignore[arg-type]
-            [EngineModel(read_config(directory), plans, "nmt-trt build model")],
+            [EngineModel(read_config(directory), plans, "nmt-trt build model", native_decoder)],
             RuntimeCache(tmp_path / "cache" / "kernels"),
             memory_limit=memory_limit,
             description="fake",
@@ -98,6 +102,7 @@ def test_the_generator_is_told_the_model(open_it: Open, directory: Path) -> None
         "max_batch": 8,
         "max_source": 40,
         "attention_layer": config.decoder.num_layers - 1,
+        "native_decoder": None,
     }
     assert generator.arguments["memory_limit"] == 12345
 
@@ -146,6 +151,14 @@ def test_plans_are_asked_for_by_what_they_are(open_it: Open, directory: Path) ->
     for _ in range(2):
         backend.search(rows, resolved(directory, beam_size=3), Timings())
     assert plans.specs == [PlanSpec(graph, "fp16", SHAPES) for graph in GRAPHS]
+
+
+def test_no_decoder_plan_is_asked_for_in_vain(open_it: Open, directory: Path) -> None:
+    plans, native = FakePlans(), object()
+    backend, generator = open_it(plans, native_decoder=native)
+    assert generator.models[0]["native_decoder"] is native
+    backend.search([np.array([BOS, 5, EOS], np.int32)], resolved(directory), Timings())
+    assert [spec.graph for spec in plans.specs] == ["encoder_0", "encoder_1"]
 
 
 def test_the_first_place_that_has_a_plan_gives_it() -> None:
