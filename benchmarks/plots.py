@@ -32,6 +32,8 @@ from table import OURS, Result, best_translations, last_runs, latest, points_alo
 
 COLORS = {
     OURS: "#0072B2",
+    "nmt_trt-engines": "#D55E00",
+    "nmt_trt-serial": "#56B4E9",
     "torch-graph": "#56B4E9",
     "torch-eager": "#8C8C8C",
     "PyTorch, NeMo cache": "#8C8C8C",
@@ -43,6 +45,8 @@ COLORS = {
 }
 """By Okabe and Ito, told apart by the colour-blind."""
 LABELS = {
+    "nmt_trt-engines": "nmt_trt, decoder on engines",
+    "nmt_trt-serial": "nmt_trt, no text workers",
     "torch-graph": "PyTorch, CUDA graph",
     "torch-eager": "PyTorch, eager",
     "ctranslate2": "CTranslate2",

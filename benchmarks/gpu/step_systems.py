@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ def load_ours(directory: Path, device: str, backend: str, precision: str, **opti
         RuntimeError: a GPU was asked for, and the backend that `backend` gave runs on the CPU.
     """
     if device == "cpu":
-        return nmt_trt.load(directory, backend="onnxruntime")
+        return nmt_trt.load(directory, backend="onnxruntime", text_workers=options.get("text_workers", 0))
     model = nmt_trt.load(directory, backend=backend, precision=precision, **options)
     if "onnxruntime" in model.backend.split("(")[0]:
         raise RuntimeError(f"expected a TensorRT backend on the GPU; load gave: {model.backend}")
@@ -96,6 +96,8 @@ class StepSystem(ABC):
 class Ours(StepSystem):
     """Model.generate; the time that it reports for its generator, divided by all steps."""
 
+    options: ClassVar[dict[str, str]] = {}
+
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._ranges: dict[str, str] = {}
@@ -106,7 +108,8 @@ class Ours(StepSystem):
         self._shape = shape
         wanted = {name: sizes.format(batch=shape.batch) for name, sizes in self._job.ranges.items()}
         if self._model is None or wanted != self._ranges:
-            self._model = load_ours(self._job.directory, self._job.device, self._job.backend, "fp16", **wanted)
+            job = self._job
+            self._model = load_ours(job.directory, job.device, job.backend, "fp16", **wanted, **self.options)
             self._ranges = wanted
         for _ in range(2):
             self._run(self._job.steps)
@@ -141,6 +144,12 @@ class Ours(StepSystem):
         whole = time.perf_counter() - started
         _check_lengths([len(tokens) for tokens in result.sequences], steps)
         return result.timings.generator, whole
+
+
+class OursOnEngines(Ours):
+    """The same with TensorRT's engines for the decoder."""
+
+    options: ClassVar[dict[str, str]] = {"decoder": "engines"}
 
 
 class PyTorchEager(StepSystem):
@@ -291,6 +300,7 @@ def _check_lengths(lengths: list[int], steps: int) -> None:
 
 SYSTEMS: dict[str, type[StepSystem]] = {
     "nmt_trt": Ours,
+    "nmt_trt-engines": OursOnEngines,
     "torch-graph": PyTorchGraph,
     "torch-eager": PyTorchEager,
     "nemo": Nemo,

@@ -1,5 +1,5 @@
-"""The time of one decoder step, everything included: this package, PyTorch eager and in a CUDA graph, NeMo's own
-modules, and CTranslate2, side by side on the same random weights.
+"""The time of one decoder step, everything included: this package, also with TensorRT for its decoder, PyTorch eager
+and in a CUDA graph, NeMo's own modules, and CTranslate2, side by side on the same random weights.
 
     python benchmarks/gpu/steps.py [--batches 8,1,32,128] [--results FILE] [--systems NAME,NAME]
 
@@ -25,7 +25,7 @@ from synthetic import Size, add_size_options, size_from, write_endless_model
 
 SIZE = Size(layers=6, hidden=512, inner=2048, heads=8, vocabulary=32000)
 TINY = Size(layers=2, hidden=32, inner=64, heads=4, vocabulary=60, positions=64)
-NEEDS_GPU = ("torch-graph",)
+NEEDS_GPU = ("nmt_trt-engines", "torch-graph")
 
 
 def main() -> int:

@@ -257,23 +257,4 @@ std::vector<std::byte> out_of(const AttentionScene& scene, const std::vector<std
   return {begin, begin + bytes};
 }
 
-std::vector<float> decode(const std::vector<std::byte>& bytes, DataType type) {
-  std::vector<float> values(bytes.size() / size_of(type));
-  for (size_t i = 0; i < values.size(); ++i) {
-    const std::byte* from = &bytes[i * size_of(type)];
-    if (type == DataType::kFloat16) {
-      __half value;
-      std::memcpy(&value, from, sizeof(value));
-      values[i] = __half2float(value);
-    } else if (type == DataType::kBFloat16) {
-      __nv_bfloat16 value;
-      std::memcpy(&value, from, sizeof(value));
-      values[i] = __bfloat162float(value);
-    } else {
-      std::memcpy(&values[i], from, sizeof(float));
-    }
-  }
-  return values;
-}
-
 }  // namespace nmt_trt::testing

@@ -102,6 +102,5 @@ std::vector<std::byte> out_row(const AttentionScene& scene, const std::vector<st
 /// The bytes of one hypothesis.
 std::vector<std::byte> out_of(const AttentionScene& scene, const std::vector<std::byte>& out, size_t row,
                               int32_t k);
-std::vector<float> decode(const std::vector<std::byte>& bytes, DataType type);
 
 }  // namespace nmt_trt::testing

@@ -76,6 +76,26 @@ inline std::vector<std::byte> encode(const std::vector<float>& values, DataType 
   return bytes;
 }
 
+/// The numbers that a tensor of `type` holds.
+inline std::vector<float> decode(const std::vector<std::byte>& bytes, DataType type) {
+  std::vector<float> values(bytes.size() / size_of(type));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const std::byte* from = &bytes[i * size_of(type)];
+    if (type == DataType::kFloat16) {
+      __half value;
+      std::memcpy(&value, from, sizeof(value));
+      values[i] = __half2float(value);
+    } else if (type == DataType::kBFloat16) {
+      __nv_bfloat16 value;
+      std::memcpy(&value, from, sizeof(value));
+      values[i] = __bfloat162float(value);
+    } else {
+      std::memcpy(&values[i], from, sizeof(float));
+    }
+  }
+  return values;
+}
+
 inline float rounded(float value, DataType type) {
   if (type == DataType::kFloat16) return __half2float(__float2half_rn(value));
   if (type == DataType::kBFloat16) return __bfloat162float(__float2bfloat16_rn(value));

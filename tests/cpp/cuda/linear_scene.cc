@@ -99,23 +99,4 @@ double relative_error(const std::vector<float>& given, const std::vector<double>
   return std::sqrt(difference / size);
 }
 
-std::vector<float> decode(const std::vector<std::byte>& bytes, DataType type) {
-  std::vector<float> numbers(bytes.size() / size_of(type));
-  for (size_t i = 0; i < numbers.size(); ++i) {
-    const std::byte* from = &bytes[i * size_of(type)];
-    if (type == DataType::kFloat16) {
-      __half number;
-      std::memcpy(&number, from, sizeof(number));
-      numbers[i] = __half2float(number);
-    } else if (type == DataType::kBFloat16) {
-      __nv_bfloat16 number;
-      std::memcpy(&number, from, sizeof(number));
-      numbers[i] = __bfloat162float(number);
-    } else {
-      std::memcpy(&numbers[i], from, sizeof(float));
-    }
-  }
-  return numbers;
-}
-
 }  // namespace nmt_trt::testing

@@ -43,7 +43,4 @@ struct LinearStage {
 /// |given - expected| / |expected|, as Euclidean norms; NaN where one of them is.
 double relative_error(const std::vector<float>& given, const std::vector<double>& expected);
 
-/// Numbers that a tensor of `type` holds.
-std::vector<float> decode(const std::vector<std::byte>& bytes, DataType type);
-
 }  // namespace nmt_trt::testing
