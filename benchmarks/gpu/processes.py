@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 LOADING = "loading"
+GRACE = 3
+"""Seconds that a process has to end by itself."""
 
 
 class WorkerError(Exception):
@@ -22,10 +24,12 @@ class Worker:
     """A process that makes one object and then calls its methods; use as a context manager."""
 
     def __init__(self, make: Callable[..., Any], *arguments: Any) -> None:
-        """`make(*arguments)` is called in the process, which starts at once; both must be picklable."""
+        """`make(*arguments)` is called in the process, which starts at once and may start others; both must be
+        picklable.
+        """
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments))
         self._process.start()
         theirs.close()
 
@@ -58,7 +62,9 @@ class Worker:
         return self._receive(method, timeout)
 
     def end(self) -> None:
-        """End the process."""
+        """End the process: it gets a moment to end those that it has started."""
+        self._connection.close()
+        self._process.join(GRACE)
         if self._process.is_alive():
             self._process.kill()
         self._process.join()

@@ -1,7 +1,8 @@
-"""Text to text with the demo model: this package, CTranslate2, generate() of Hugging Face transformers, and NeMo's own
-modules, side by side on the same weights, tokenizers and beam.
+"""Text to text with the demo model: this package, with text workers and without, CTranslate2, generate() of Hugging
+Face transformers, and NeMo's own modules, side by side on the same weights, tokenizers and beam.
 
-    python benchmarks/gpu/translate.py [--text FILE [--reference FILE]] [--batches 128,32,256,64] [--results FILE]
+    python benchmarks/gpu/translate.py [--text FILE [--reference FILE]] [--batches 128,32,256,64] [--text-workers N]
+        [--results FILE]
 
 Times the whole text at several batch sizes, and one sentence of 20 source tokens alone. See README.md in the folder
 above for what is equal and what is not.
@@ -10,6 +11,7 @@ above for what is equal and what is not.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -45,7 +47,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         directory = Path(folder) / "demo"
         build(demo_archive(), directory, precision="fp32" if arguments.device == "cpu" else "fp16")
-        job = Job(directory, texts, arguments.device, arguments.beam_size, arguments.backend, _ranges(arguments))
+        job = Job(
+            directory,
+            texts,
+            arguments.device,
+            arguments.beam_size,
+            arguments.backend,
+            _ranges(arguments),
+            arguments.text_workers,
+        )
         lengths = [len(row) for row in map(job.pipeline().encode, texts)]
         recorder.add_environment(
             text=arguments.text.name,
@@ -55,6 +65,7 @@ def main() -> int:
             beam=job.beam,
             device=job.device,
             ranges=job.ranges,
+            text_workers=job.text_workers,
         )
         workers = {name: stack.enter_context(Worker(SYSTEMS[name], job)) for name in arguments.systems}
         race = TranslationRace(workers, recorder, deadline, job, references)
@@ -189,6 +200,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batches", type=positive_numbers, default=(128, 32, 256, 64), help="batch sizes, by ','")
     parser.add_argument("--beam-size", type=int, default=4)
     parser.add_argument("--source-range", default="1:64:512", help="source tokens that our engines are made for")
+    parser.add_argument(
+        "--text-workers",
+        type=int,
+        default=max(1, (os.cpu_count() or 1) // 2),
+        help="processes that nmt_trt's tokenizers run in; nmt_trt-serial has none (default: half the cores)",
+    )
     parser.add_argument("--repeats", type=int, default=5, help="runs of each system at a batch size, by turns")
     parser.add_argument("--system-seconds", type=float, default=25, help="after which a system is not run again there")
     parser.add_argument("--latency-calls", type=int, default=200, help="translations of one sentence")
@@ -197,6 +214,8 @@ def _parse_arguments() -> argparse.Namespace:
     for name in ("sentences", "beam_size", "repeats", "latency_calls"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1; given {getattr(arguments, name)}")
+    if arguments.text_workers < 0:
+        parser.error(f"--text-workers must be at least 0; given {arguments.text_workers}")
     if arguments.tiny:
         arguments.sentences, arguments.batches, arguments.repeats, arguments.latency_calls = 6, (4, 2), 2, 3
     return arguments

@@ -6,7 +6,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ class Job:
         beam: hypotheses a sentence.
         backend: nmt_trt's backend on the GPU.
         ranges: what nmt_trt's engines are made for: options of `load`.
+        text_workers: processes that nmt_trt's tokenizers run in; 0: its own.
     """
 
     directory: Path
@@ -41,6 +42,7 @@ class Job:
     beam: int
     backend: str = "auto"
     ranges: dict[str, str] = field(default_factory=dict)
+    text_workers: int = 0
 
     def pipeline(self) -> TextPipeline:
         """The model's text handling."""
@@ -82,16 +84,24 @@ class System(ABC):
 
 
 class Ours(System):
-    """Model.translate."""
+    """Model.translate, its texts in `text_workers` processes of their own."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._model = load_ours(job.directory, job.device, job.backend, "fp16", **job.ranges)
-        self.description = self._model.backend
+        workers = job.text_workers
+        self._model = load_ours(job.directory, job.device, job.backend, "fp16", text_workers=workers, **job.ranges)
+        self.description = f"{self._model.backend}, text_workers={workers}"
 
     def translate(self, texts: Sequence[str], batch_size: int) -> list[str]:
         """Translate texts; batches are cut by the model."""
         return self._model.translate(texts, beam_size=self.job.beam, batch_size=batch_size)
+
+
+class OursSerially(Ours):
+    """Model.translate, its texts one after the other in its own process, as all other systems have them."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(replace(job, text_workers=0))
 
 
 class IdSystem(System):
@@ -209,6 +219,7 @@ class Nemo(EagerSystem):
 
 SYSTEMS: dict[str, type[System]] = {
     "nmt_trt": Ours,
+    "nmt_trt-serial": OursSerially,
     "ctranslate2": CTranslate2,
     "huggingface": HuggingFace,
     "nemo": Nemo,

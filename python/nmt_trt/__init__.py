@@ -42,6 +42,7 @@ def load(
     threads: int | None = None,
     source_language: str | None = None,
     target_language: str | None = None,
+    text_workers: int = 0,
     **engine: Unpack[EngineKeywords],
 ) -> Model:
     """Open a model directory, or the bundled English-German demo model when none is given.
@@ -55,6 +56,7 @@ def load(
         threads=threads,
         source_language=source_language,
         target_language=target_language,
+        text_workers=text_workers,
         **engine,
     )
 

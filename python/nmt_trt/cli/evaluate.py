@@ -15,7 +15,7 @@ from nmt_trt import Model
 from nmt_trt.cli.answers import translation_text
 from nmt_trt.cli.console import counting, print_timings, stage_seconds
 from nmt_trt.cli.files import open_output, parallel_lines
-from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags
+from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, TextWorkers
 from nmt_trt.cli.session import open_model
 from nmt_trt.errors import MissingDependencyError
 from nmt_trt.results import Timings
@@ -40,6 +40,7 @@ def evaluate(
     reference: Reference,
     output: Output = None,
     as_json: AsJson = False,
+    text_workers: TextWorkers = 0,
     search: SearchFlags,
     runtime: RuntimeFlags,
 ) -> None:
@@ -48,7 +49,7 @@ def evaluate(
     Example: nmt-trt evaluate my_model/ --source test.en --reference test.de
     """
     sources, references = parallel_lines(source, reference, "reference")
-    model = open_model(model_dir, search.keywords(), runtime)
+    model = open_model(model_dir, search.keywords(), runtime, text_workers=text_workers)
     metrics = _metrics(model)
     spent = Timings()
     started = time.perf_counter()

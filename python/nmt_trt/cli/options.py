@@ -11,7 +11,7 @@ import typer
 from nmt_trt.cli.score_flags import ScoreFlags
 from nmt_trt.options import BatchType, EarlyStopping, GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
-from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
+from nmt_trt.runtime.engine_options import DecoderName, EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
 
 ModelDirectory = Annotated[
@@ -24,6 +24,16 @@ ModelDirectory = Annotated[
 ]
 _SEARCH = "Search"
 _RUNTIME = "Runtime"
+TextWorkers = Annotated[
+    int,
+    typer.Option(
+        "--text-workers",
+        min=0,
+        metavar="N",
+        help="Processes that turn text into token ids and back, while others are translated; 0: this one does.",
+        rich_help_panel=_RUNTIME,
+    ),
+]
 _EARLY_STOPPING: dict[str | None, EarlyStopping | None] = {None: None, "false": False, "true": True, "never": "never"}
 
 
@@ -245,6 +255,13 @@ class RuntimeFlags:
             rich_help_panel=_RUNTIME,
         ),
     ] = "auto"
+    decoder: Annotated[
+        DecoderName,
+        typer.Option(
+            help="What runs the decoder on a GPU: auto takes the package's own kernels where they take the model.",
+            rich_help_panel=_RUNTIME,
+        ),
+    ] = "auto"
     trust_engines: Annotated[
         bool,
         typer.Option(
@@ -285,5 +302,6 @@ class RuntimeFlags:
         return {
             "precision": self.precision,
             "trust_engines": self.trust_engines,
+            "decoder": self.decoder,
             "memory_limit": None if self.memory_limit is None else self.memory_limit << 20,
         }

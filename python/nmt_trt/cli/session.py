@@ -15,7 +15,9 @@ from nmt_trt.engines.tensorrt_log import TENSORRT_LOG
 from nmt_trt.options import make_options
 
 
-def open_model(directory: Path | None, options: Mapping[str, Any], runtime: RuntimeFlags) -> Model:
+def open_model(
+    directory: Path | None, options: Mapping[str, Any], runtime: RuntimeFlags, *, text_workers: int = 0
+) -> Model:
     """The model of a directory, or the bundled one, once the generation options are known to suit it.
 
     Raises:
@@ -32,6 +34,7 @@ def open_model(directory: Path | None, options: Mapping[str, Any], runtime: Runt
             threads=runtime.threads,
             source_language=runtime.source_language,
             target_language=runtime.target_language,
+            text_workers=text_workers,
             **runtime.engine_keywords(),
         )
     chosen.resolve(model.config)

@@ -28,6 +28,7 @@ def answer_stream(
     render: Callable[[Answer], str],
     several: bool,
     keep_ends: bool = False,
+    text_workers: int = 0,
 ) -> None:
     """Open model, input and output, and write one line an answer.
 
@@ -37,6 +38,7 @@ def answer_stream(
         render: an answer as one line.
         several: whether that line has room for more than the best hypothesis.
         keep_ends: whether lines come and go with their ends.
+        text_workers: see Model.
 
     Raises:
         UsageError: several hypotheses, scores of tokens or attention were asked for where there is no room, or an
@@ -54,7 +56,7 @@ def answer_stream(
     )
     spent = Timings()
     with open_input(flags.input_file) as source, open_output(flags.output_file) as sink:
-        model = open_model(model_dir, options, runtime)
+        model = open_model(model_dir, options, runtime, text_workers=text_workers)
         interactive = source.isatty()
         if interactive:
             notice("type a line and press Enter; Ctrl-D ends", quiet=runtime.quiet)

@@ -10,7 +10,7 @@ import typer
 
 from nmt_trt.cli.answers import translation_json, translation_text
 from nmt_trt.cli.files import lines_beside
-from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags
+from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, StreamFlags, TextWorkers
 from nmt_trt.cli.streaming import answer_stream
 from nmt_trt.errors import UsageError
 from nmt_trt.runtime.stream import document_windows, translate_windows
@@ -55,6 +55,7 @@ def translate(
     document: AsDocument = False,
     target_prefix: TargetPrefix = None,
     replace_unknowns: ReplaceUnknowns = False,
+    text_workers: TextWorkers = 0,
     *,
     stream: StreamFlags,
     search: SearchFlags,
@@ -80,6 +81,7 @@ def translate(
             render=str,
             several=False,
             keep_ends=True,
+            text_workers=text_workers,
         )
         return
     with lines_beside(target_prefix) as prefixes:
@@ -91,4 +93,5 @@ def translate(
             windows=partial(translate_windows, target_prefix=prefixes, replace_unknowns=replace_unknowns),
             render=translation_json if as_json else translation_text,
             several=as_json,
+            text_workers=text_workers,
         )

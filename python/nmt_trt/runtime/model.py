@@ -16,14 +16,17 @@ from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
+from nmt_trt.runtime.decoding import Decoding
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.ensemble import joint_config, open_members
-from nmt_trt.runtime.hypotheses import decoded, empty_hypothesis
+from nmt_trt.runtime.hypotheses import empty_hypothesis
 from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_prefix
+from nmt_trt.runtime.text_tasks import TextRecipe
+from nmt_trt.runtime.text_workers import TextWorkers, check_text_workers
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
 from nmt_trt.text.pipeline import TextPipeline, check_text
@@ -31,6 +34,8 @@ from nmt_trt.text.target_language import into_language
 
 Progress = Callable[[int], None]
 """Called with the number of sentences that have just been finished."""
+Finished = Callable[[Sequence[int], Sequence[Sequence[Hypothesis]]], None]
+"""Called with the indices of the sentences of a batch and their hypotheses, before the next batch is searched."""
 
 
 class Model:
@@ -38,8 +43,8 @@ class Model:
 
     Calls from several threads are served one after the other.
 
-    `with nmt_trt.load(...) as model:` ends the thread of its asynchronous requests with the block: once they are
-    done, or after an exception or Ctrl-C without those that have not begun.
+    `with nmt_trt.load(...) as model:` ends the thread of its asynchronous requests and its text workers with the block:
+    once they are done, or after an exception or Ctrl-C without those requests that have not begun.
 
     Attributes:
         config: the model's architecture, tokens and defaults, those of its target language among them; of an ensemble
@@ -56,6 +61,7 @@ class Model:
         threads: int | None = None,
         source_language: str | None = None,
         target_language: str | None = None,
+        text_workers: int = 0,
         **engine: Unpack[EngineKeywords],
     ) -> None:
         """Open a model directory.
@@ -68,13 +74,18 @@ class Model:
             threads: CPU threads to use; the number of cores by default.
             source_language, target_language: for a multilingual model, which of its languages to translate; for any
                 other, text rules to use in place of its own languages' ("ignore": none).
+            text_workers: processes that turn texts into ids and ids into texts, while the backend searches; 0: this
+                one does. They begin with the first call of 64 texts or more. A script then has to do what it does under
+                `if __name__ == "__main__":` (docs/batching.md).
             **engine: precision, and what else there is to say about TensorRT; see EngineOptions.
 
         Raises:
             ModelDirectoryError: a directory is not a complete model, or lacks the precision that was asked for.
             BackendError: the backend cannot be used here.
-            UsageError: an unknown backend or option, fewer than one thread, or models that make no ensemble.
+            UsageError: an unknown backend or option, fewer than one thread, models that make no ensemble, or text
+                workers that cannot be had.
         """
+        check_text_workers(text_workers)
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1; given {threads}")
         self.directory = Path(directory)
@@ -86,8 +97,12 @@ class Model:
         self._text = None
         if self.config.text is None and (source_language or target_language):
             raise UsageError(f"{self.directory}: this model has no tokenizer, so it knows no languages to choose from")
+        if self.config.text is None and text_workers:
+            raise UsageError(f"{self.directory}: this model has no tokenizer, so it has no work for text_workers")
+        recipe = TextRecipe(self.config, files, source_language, target_language)
         if self.config.text is not None:
-            self._text = TextPipeline(self.config, files).with_languages(source_language, target_language)
+            self._text = recipe.make()
+        self._text_workers = TextWorkers(recipe, text_workers)
         self._lock = threading.Lock()
         self._worker = Worker()
 
@@ -100,12 +115,15 @@ class Model:
         self.close(cancel=kind is not None)
 
     def close(self, *, cancel: bool = False) -> None:
-        """End the thread of the asynchronous requests, once they are done. The other methods go on working.
+        """End the thread of the asynchronous requests, once they are done, and then the text workers.
+
+        The other methods go on working, with their texts in this process.
 
         Args:
             cancel: drop the requests that have not begun; their futures are cancelled.
         """
         self._worker.close(cancel=cancel)
+        self._text_workers.close()
 
     @property
     def backend(self) -> str:
@@ -127,7 +145,7 @@ class Model:
         return self._pipeline().languages
 
     def warmup(self, sentences: int = 1, source_length: int = 64, **options: Unpack[GenerationKeywords]) -> None:
-        """Do now what the first sentences would otherwise wait for: engines, kernels, CUDA graphs. Nothing on the CPU.
+        """Do now what the first sentences would wait for: text workers; on a GPU engines, kernels, CUDA graphs too.
 
         Args:
             sentences: how many will be searched together.
@@ -140,6 +158,7 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         with self._lock:
             self._backend.warmup(sentences, source_length, resolved)
+        self._text_workers.start()
 
     def generate(
         self,
@@ -219,6 +238,8 @@ class Model:
 
         `target_prefix` is as for `translate`, `first_number` as for `generate`.
 
+        With text workers that time is what was waited for, not what they did while the backend searched.
+
         Raises:
             UsageError: as `translate`.
         """
@@ -226,20 +247,23 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         started = time.perf_counter()
         filled = [index for index, text in enumerate(texts) if text.strip()]
-        try:
-            rows = source_rows([pipeline.encode(texts[index]) for index in filled], self.config)
-            prefixes = encoded_prefixes(target_prefix, len(texts), filled, pipeline, self.config)
-            preprocess = time.perf_counter() - started
-            numbers = [first_number + index for index in filled]
-            result = self._generate(rows, resolved, progress, prefixes, numbers)
-        except SourceError as error:
-            name = "texts" if error.name == "src_ids" else error.name
-            raise SourceError(filled[error.index], error.problem, name=name) from error
-        started = time.perf_counter()
+        sources = [texts[index] for index in filled]
+        with Decoding(self._text_workers, pipeline, sources, resolved) as decoding:
+            try:
+                rows = source_rows(self._text_workers.encode(pipeline, sources), self.config)
+                prefixes = encoded_prefixes(target_prefix, len(texts), filled, pipeline, self.config)
+                preprocess = time.perf_counter() - started
+                numbers = [first_number + index for index in filled]
+                result = self._generate(rows, resolved, progress, prefixes, numbers, decoding.begin)
+            except SourceError as error:
+                name = "texts" if error.name == "src_ids" else error.name
+                raise SourceError(filled[error.index], error.problem, name=name) from error
+            started = time.perf_counter()
+            translations = decoding.finish(result.hypotheses)
         nothing = empty_hypothesis(resolved)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
-        for index, hypotheses in zip(filled, result.hypotheses, strict=True):
-            answers[index] = [decoded(h, texts[index], pipeline, resolved) for h in hypotheses]
+        for index, found in zip(filled, translations, strict=True):
+            answers[index] = found
         result.timings.preprocess += preprocess
         result.timings.postprocess += time.perf_counter() - started
         return answers, result.timings
@@ -294,10 +318,10 @@ class Model:
         pipeline = self._pipeline()
         check_count("targets", len(targets), len(sources))
         try:
-            rows = source_rows([pipeline.encode(text) for text in sources], self.config)
+            rows = source_rows(self._text_workers.encode(pipeline, sources), self.config)
         except SourceError as error:
             raise SourceError(error.index, error.problem, name="sources") from error
-        tokens = target_rows("targets", [pipeline.encode_target(text) for text in targets], self.config)
+        tokens = target_rows("targets", self._text_workers.encode_targets(pipeline, targets), self.config)
         return self._score(rows, "targets", tokens, options, progress)
 
     def generate_async(
@@ -410,6 +434,7 @@ class Model:
         progress: Progress | None,
         prefixes: list[Row] | None,
         numbers: Sequence[int],
+        finished: Finished | None = None,
     ) -> GenerationResult:
         if prefixes is not None:
             check_prefixes(prefixes, rows, options)
@@ -427,6 +452,8 @@ class Model:
                 )
                 for index, sentence in zip(batch, found, strict=True):
                     hypotheses[index] = sentence
+                if finished is not None:
+                    finished(batch, found)
                 if progress is not None:
                     progress(len(batch))
         return GenerationResult(hypotheses, timings)

@@ -32,6 +32,7 @@ SHARED = (
     "--backend",
     "--threads",
     "--precision",
+    "--decoder",
     "--trust-engines",
     "--memory-limit",
     "--quiet",

@@ -72,6 +72,29 @@ def test_interrupted_while_translating_leaves_no_file(model_dir: Path, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
+def test_text_workers_write_the_same(model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"".join(b"%d " % number + LINE for number in range(100)) + b"\n" * 2)
+    for count in (0, 2):
+        arguments = ["--input", tmp_path / "in", "--output", tmp_path / f"out{count}", "--max-length", 3]
+        with started("translate", model_dir, *arguments, "--text-workers", count) as process:
+            assert finish(process) == (0, "")
+    assert (tmp_path / "out2").read_bytes() == (tmp_path / "out0").read_bytes() != b""
+
+
+def test_text_workers_leave_ctrl_c_to_the_command(model_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(LINE * 100_000)
+    arguments = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--window", 64, "--text-workers", 1]
+    command = [*COMMAND, "translate", str(model_dir), *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    with process:
+        try:
+            wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob(".out.*")))
+            os.killpg(process.pid, signal.SIGINT)  # every process of the terminal's group gets it
+            assert finish(process) == (130, "interrupted\n")
+        finally:
+            process.kill()
+
+
 def test_a_reader_that_has_had_enough(model_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(LINE * 100_000)
     with started("translate", model_dir, "--input", tmp_path / "in", "--window", 32) as process:

@@ -173,22 +173,32 @@ def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPa
         return FakeModel()
 
     monkeypatch.setattr("nmt_trt.cli.session.load", load)
-    arguments = ["--backend=tensorrt-rtx", "--precision=fp16", "--trust-engines", "--memory-limit=100"]
+    arguments = [
+        "--backend=tensorrt-rtx",
+        "--precision=fp16",
+        "--decoder=engines",
+        "--trust-engines",
+        "--memory-limit=100",
+        "--text-workers=3",
+    ]
     assert run("translate", *arguments, "--threads=2", stdin=b"a\n").exit_code == 0
     assert asked == [
         {
             "ensemble": (),
             "backend": "tensorrt-rtx",
             "precision": "fp16",
+            "decoder": "engines",
             "trust_engines": True,
             "memory_limit": 100 << 20,
             "threads": 2,
             "source_language": None,
             "target_language": None,
+            "text_workers": 3,
         }
     ]
     assert run("translate", stdin=b"a\n").exit_code == 0
-    assert asked[-1]["precision"] == "auto" and asked[-1]["memory_limit"] is None
+    assert asked[-1]["precision"] == asked[-1]["decoder"] == "auto" and asked[-1]["memory_limit"] is None
+    assert asked[-1]["text_workers"] == 0
     assert run("translate", "a", "--ensemble", "b", "--ensemble=c", stdin=b"a\n").exit_code == 0
     assert asked[-1]["ensemble"] == [Path("b"), Path("c")]
 

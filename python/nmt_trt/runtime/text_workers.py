@@ -1,0 +1,264 @@
+"""Processes that encode and decode texts: several at a time, and while the backend searches."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import pairwise
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from nmt_trt.errors import BackendError, UsageError
+from nmt_trt.option_checks import check_range
+from nmt_trt.runtime.text_tasks import (
+    Encode,
+    TextRecipe,
+    begin,
+    encode_sources,
+    encode_targets,
+    packed,
+    serve,
+    unpack,
+    warm_up,
+)
+from nmt_trt.text.pipeline import TextPipeline
+
+FEWEST_TEXTS = 64
+"""Fewer texts than this stay in the process that has them: to send them would take longer."""
+SMALLEST_CHUNK = 16
+"""Texts that are sent together, at least."""
+CHUNKS_PER_WORKER = 4
+"""Chunks that texts are cut into, at most, so that no worker waits long for the others."""
+TEXT_COST = 32
+"""About what a text costs besides its characters or tokens, as so many of them."""
+
+Answer = TypeVar("Answer")
+Rows = list[np.ndarray] | list[list[int]]
+_LOG = logging.getLogger(__name__)
+
+
+def check_text_workers(count: int) -> None:
+    """Raise UsageError unless this process can have so many text workers."""
+    check_range("text_workers", count, 0, None)
+    if count is None:
+        raise UsageError("text_workers must be a number; given None")
+    if not count:
+        return
+    current = multiprocessing.current_process()
+    if getattr(current, "_inheriting", False):  # a worker, which runs its parent's script: multiprocessing.spawn
+        raise UsageError("a script that loads a model with text_workers must do so under if __name__ == '__main__':")
+    if current.daemon:
+        raise UsageError(f"text_workers must be 0 in a daemonic process, which may start none; given {count}")
+
+
+class TextWorkers:
+    """A pool of processes for the texts of one model. Safe to use from several threads.
+
+    They are started when they are first needed, with multiprocessing's method "spawn": this process may hold a GPU and
+    threads, which a fork does not survive. Each imports the program's main module again, which must therefore keep what
+    it does under `if __name__ == "__main__":`. They ignore Ctrl-C, which is this process's business, and end with
+    `close`, with this process however it ends, or when nobody holds the workers any more.
+    """
+
+    def __init__(self, recipe: TextRecipe, count: int) -> None:
+        """`count` processes; with none all texts stay in this one."""
+        self._recipe, self._count = recipe, count
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+        self._starting: list[Future[None]] = []
+        self._finalizer: weakref.finalize[[ProcessPoolExecutor], TextWorkers] | None = None
+
+    def start(self) -> None:
+        """Start the processes, if there are to be any, and wait until they can work.
+
+        Raises:
+            BackendError: they cannot be started.
+        """
+        with self._lock:
+            if not self._count:
+                return
+            self._live_pool()
+            starting = self._starting
+        wait(starting)
+
+    def close(self) -> None:
+        """End the processes, once they have done what they were given. From now on texts stay in this process."""
+        with self._lock:
+            self._count = 0
+            pool = self._take_pool()
+        if pool is not None:
+            pool.shutdown()
+
+    def encode(self, pipeline: TextPipeline, texts: Sequence[str]) -> Rows:
+        """pipeline.encode(text) of each text; `pipeline` is the recipe's.
+
+        Raises:
+            Error: what pipeline.encode raises, for the first text for which it does.
+            BackendError: a process ended, or cannot be started.
+        """
+        return self._encode(pipeline, encode_sources, texts)
+
+    def encode_targets(self, pipeline: TextPipeline, texts: Sequence[str]) -> Rows:
+        """pipeline.encode_target(text) of each text.
+
+        Raises:
+            Error: as `encode`.
+        """
+        return self._encode(pipeline, encode_targets, texts)
+
+    def calls(self, pipeline: TextPipeline, texts: int) -> Calls | None:
+        """What sends work on so many texts to the processes; None if they are to stay here.
+
+        Raises:
+            BackendError: a process cannot be started.
+        """
+        with self._lock:
+            if not self._count or texts < FEWEST_TEXTS:
+                return None
+            return Calls(self, self._live_pool(), pipeline, self._count)
+
+    def drop(self, pool: ProcessPoolExecutor) -> None:
+        """Let the next call start a new pool in the place of one that has lost a process."""
+        with self._lock:
+            taken = self._take_pool() if self._pool is pool else None
+        if taken is not None:
+            taken.shutdown()
+
+    def _encode(self, pipeline: TextPipeline, encode: Encode, texts: Sequence[str]) -> Rows:
+        given = list(texts)
+        calls = self.calls(pipeline, len(given)) if all(isinstance(text, str) for text in given) else None
+        if calls is None:
+            return encode(pipeline, given)
+        rows: list[np.ndarray] = []
+        with calls:
+            edges = calls.chunk_edges([TEXT_COST + len(text) for text in given])
+            for chunk in [calls.submit(packed, encode, given[start:end]) for start, end in pairwise(edges)]:
+                rows += unpack(calls.result(chunk))
+        return rows
+
+    def _live_pool(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            _LOG.info("starting %d processes for text", self._count)
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(self._count, context, initializer=begin, initargs=(self._recipe,))
+            self._pool, self._finalizer = pool, weakref.finalize(self, _end, pool)
+            self._finalizer.atexit = False  # concurrent.futures ends pools at exit, before that
+            try:
+                # In a thread of its own: Ctrl-C is raised in the main thread, and must not come between.
+                with ThreadPoolExecutor(1) as starter:
+                    self._starting = starter.submit(_start_processes, pool, self._count).result()
+            except (OSError, RuntimeError) as error:  # RuntimeError: the interpreter shuts down
+                self._take_pool()
+                pool.shutdown()
+                raise BackendError(f"{self._count} text workers cannot be started: {error}") from error
+        return self._pool
+
+    def _take_pool(self) -> ProcessPoolExecutor | None:
+        """The pool, which is no longer ours to end."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        pool, self._pool, self._finalizer = self._pool, None, None
+        return pool
+
+
+class Calls:
+    """Calls of functions on the pipelines of a pool. As a context manager it drops those that have not begun when
+    nobody waits for them any more.
+    """
+
+    def __init__(self, workers: TextWorkers, pool: ProcessPoolExecutor, pipeline: TextPipeline, count: int) -> None:
+        """`pipeline` stands in for those of the `count` processes once these are closed."""
+        self._workers, self._pool, self._pipeline, self._count = workers, pool, pipeline, count
+        self._futures: list[Future[Any]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Drop what has not begun."""
+        for future in self._futures:
+            future.cancel()
+
+    def submit(self, call: Callable[..., Answer], *given: Any) -> Future[Answer]:
+        """Begin `call(pipeline, *given)` in a process; all of it must be picklable.
+
+        Raises:
+            BackendError: a process has ended.
+        """
+        try:
+            future = self._pool.submit(serve, call, *given)
+        except BrokenProcessPool as error:
+            raise self._lost() from error
+        except RuntimeError:  # another thread has closed the pool
+            future = _done_here(lambda: call(self._pipeline, *given))
+        self._futures.append(future)
+        return future
+
+    def result(self, future: Future[Answer]) -> Answer:
+        """What a call returns or raises.
+
+        Raises:
+            BackendError: a process has ended.
+        """
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise self._lost() from error
+
+    def chunk_edges(self, costs: Sequence[int]) -> list[int]:
+        """Cuts texts into chunks of about the same cost, each from one edge to before the next.
+
+        `costs` are those of each text, above 0.
+        """
+        chunks = max(1, min(CHUNKS_PER_WORKER * self._count, len(costs) // SMALLEST_CHUNK))
+        until = np.cumsum(costs)
+        cuts = np.searchsorted(until, until[-1] * np.arange(1, chunks) / chunks)
+        return sorted({0, *cuts.tolist(), len(costs)})
+
+    def _lost(self) -> BackendError:
+        self._workers.drop(self._pool)
+        return BackendError(
+            "a text worker has ended: it was killed, memory ran out, or the script does not keep what it does under "
+            "if __name__ == '__main__'; the next call starts new ones"
+        )
+
+
+def _done_here(call: Callable[[], Answer]) -> Future[Answer]:
+    future: Future[Answer] = Future()
+    try:
+        future.set_result(call())
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the pool of workers that nobody holds any more.
+
+    concurrent.futures would do so too, but without waiting: a thread of the pool may then close what the interpreter
+    uses at its exit, which prints a traceback. That thread may also be the one that collects the garbage, so that
+    another one shuts down, and only the main thread waits.
+    """
+    ending = threading.Thread(target=pool.shutdown)
+    ending.start()
+    if threading.current_thread() is threading.main_thread():
+        ending.join()
+
+
+def _start_processes(pool: ProcessPoolExecutor, count: int) -> list[Future[None]]:
+    """One task for each process, which the pool then starts. They inherit this thread's signal mask: Ctrl-C does not
+    reach them before they ignore it.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    return [pool.submit(serve, warm_up) for _ in range(count)]
