@@ -74,8 +74,8 @@ struct Embedding {
 void embed_tokens(const Embedding& embedding, const int32_t* token, const int32_t* position, float* out,
                   int32_t rows, DataType type, cudaStream_t stream);
 
-/// out: float32 [rows, columns] = what `norm`, which has a gain, gives of `stream`; possibly the same.
-void normalize_rows(const float* stream_in, const Norm& norm, float* out, int32_t rows, int32_t columns,
+/// out: float32 [rows, columns] = what `norm`, which has a gain, gives of x; possibly the same.
+void normalize_rows(const float* x, const Norm& norm, float* out, int32_t rows, int32_t columns,
                     cudaStream_t stream);
 
 }  // namespace nmt_trt::cuda

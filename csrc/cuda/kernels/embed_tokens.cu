@@ -50,14 +50,13 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
 }
 
 __global__ void __launch_bounds__(kWarps* kWarpSize)
-    normalize_rows_kernel(const float* stream_in, const Norm norm, float* out, int32_t rows,
-                          int32_t columns) {
+    normalize_rows_kernel(const float* x, const Norm norm, float* out, int32_t rows, int32_t columns) {
   wait_for_earlier_kernels();
   const int row = row_of_warp();
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   if (row >= rows) return;
   WarpRow values;
-  values.load(stream_in + static_cast<int64_t>(row) * columns, columns, lane);
+  values.load(x + static_cast<int64_t>(row) * columns, columns, lane);
   values.normalize(norm, columns, lane);
   values.store(out + static_cast<int64_t>(row) * columns, columns, lane);
 }
@@ -74,12 +73,12 @@ void embed_tokens(const Embedding& embedding, const int32_t* token, const int32_
   });
 }
 
-void normalize_rows(const float* stream_in, const Norm& norm, float* out, int32_t rows, int32_t columns,
+void normalize_rows(const float* x, const Norm& norm, float* out, int32_t rows, int32_t columns,
                     cudaStream_t stream) {
   check_columns("columns to normalize", columns, kMaxNormalized);
   if (rows == 0) return;
-  launch_early(normalize_rows_kernel, blocks_of(rows), kWarps * kWarpSize, 0, stream, stream_in, norm, out,
-               rows, columns);
+  launch_early(normalize_rows_kernel, blocks_of(rows), kWarps * kWarpSize, 0, stream, x, norm, out, rows,
+               columns);
 }
 
 }  // namespace nmt_trt::cuda

@@ -133,9 +133,9 @@ void project_logits(const Normalized& input, const Linear& linear, float factor,
   });
 }
 
-void normalize_rows(const float* stream_in, const Norm& /*norm*/, float* out, int32_t rows, int32_t columns,
+void normalize_rows(const float* x, const Norm& /*norm*/, float* out, int32_t rows, int32_t columns,
                     cudaStream_t stream) {
-  launch(stream, [=] { std::copy_n(stream_in, rows * columns, out); });
+  launch(stream, [=] { std::copy_n(x, rows * columns, out); });
 }
 
 }  // namespace nmt_trt::cuda

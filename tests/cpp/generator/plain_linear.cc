@@ -121,10 +121,10 @@ void embed_tokens(const Embedding& embedding, const int32_t* token, const int32_
   });
 }
 
-void normalize_rows(const float* stream_in, const Norm& norm, float* out, int32_t rows, int32_t columns,
+void normalize_rows(const float* x, const Norm& norm, float* out, int32_t rows, int32_t columns,
                     cudaStream_t stream) {
   launch(stream, [=] {
-    for (int32_t row = 0; row < rows; ++row) write(normalized(read(stream_in, row, columns), norm), out, row);
+    for (int32_t row = 0; row < rows; ++row) write(normalized(read(x, row, columns), norm), out, row);
   });
 }
 
