@@ -7,6 +7,8 @@ NEMO := build/nemo_toolkit-1.23.0
 HEADERS := build/tensorrt-headers-10.14
 export TensorRT_ROOT ?= $(abspath $(HEADERS))
 CXX_BUILD := build/cpp
+# What the C++ tests are compiled for: this machine's GPU, or Hopper where there is none. The package has all.
+ARCHITECTURE = $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null | head -1 | tr -d .),90)
 # The package's own files; a change in any of them rebuilds and reinstalls it.
 SOURCES := $(shell find csrc cmake python/nmt_trt -type f -not -name '*.pyc') CMakeLists.txt pyproject.toml
 CXX_FILES = $$(git ls-files 'csrc/*.h' 'csrc/*.cc' 'csrc/*.cu' 'csrc/*.cuh' 'tests/cpp/*.cc' 'tests/cpp/*.h' 'tests/cpp/*.cu')
@@ -27,7 +29,8 @@ test-all: test  ## The same with the long versions of the tests
 
 test-cpp: apt $(VENV)/tests.stamp  ## The C++ suite
 	$(BIN)/cmake -S . -B $(CXX_BUILD) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja \
-	    -DPython3_EXECUTABLE=$(abspath $(BIN))/python -DNMT_TRT_BUILD_TESTS=ON -DNMT_TRT_BUILD_BINDINGS=OFF
+	    -DPython3_EXECUTABLE=$(abspath $(BIN))/python -DNMT_TRT_BUILD_TESTS=ON -DNMT_TRT_BUILD_BINDINGS=OFF \
+	    -DCMAKE_CUDA_ARCHITECTURES=$(ARCHITECTURE)
 	$(BIN)/cmake --build $(CXX_BUILD)
 	$(BIN)/ctest --test-dir $(CXX_BUILD) --output-on-failure
 
