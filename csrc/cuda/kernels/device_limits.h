@@ -22,8 +22,7 @@ inline bool has_shared(size_t bytes) {
   return bytes <= static_cast<size_t>(device_limit(cudaDevAttrMaxSharedMemoryPerBlockOptin));
 }
 
-/// Lets a kernel have `bytes` of dynamic shared memory. Where it may anyway nothing is set: the GPU would
-/// divide its memory for it otherwise than for its neighbours, and wait for them before.
+/// Lets a kernel have `bytes` of dynamic shared memory, which any may up to 48 KB.
 template <typename Kernel>
 void allow_shared(Kernel kernel, size_t bytes) {
   constexpr size_t kAlways = 48 * 1024;

@@ -1,6 +1,5 @@
 #include <cstdint>
 
-#include "cuda/check.h"
 #include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/linear_checks.h"
 #include "cuda/kernels/warp_row.cuh"

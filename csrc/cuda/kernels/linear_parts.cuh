@@ -18,7 +18,7 @@ namespace nmt_trt::cuda {
 // bytes. The tensor cores do not care which column is which as long as both operands agree, so that two
 // products of 16 columns take those 8 in the order in which they lie.
 
-constexpr int kChunk = 32;       // columns
+constexpr int kChunk = kLinearColumns;
 constexpr int kLaneColumns = 8;  // of a chunk
 constexpr int kTileOutputs = 16;
 constexpr int kTileRows = 8;
@@ -113,9 +113,9 @@ __device__ void store_rounded(T* to, const float4& values) {
 /// Warps that share the columns of a row.
 constexpr int kSharingWarps = 8;
 
-/// The first chunk of a warp when `warps` of them share `chunks`; also the end of the warp before it. Shows
-/// in the order of additions.
-__device__ inline int first_chunk(int warp, int warps, int chunks) { return warp * chunks / warps; }
+/// The first chunk of the warp among those that share `chunks`; also the end of the warp before it. Shows in
+/// the order of additions.
+__device__ inline int first_chunk(int warp, int chunks) { return warp * chunks / kSharingWarps; }
 
 /// Sum over the four lanes of a row; all get it.
 __device__ inline float row_sum(float value) {

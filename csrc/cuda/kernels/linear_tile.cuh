@@ -34,8 +34,8 @@ struct LinearPlace {
   __device__ explicit LinearPlace(int inputs)
       : warp(static_cast<int>(threadIdx.x) / kWarpSize),
         lane(static_cast<int>(threadIdx.x) % kWarpSize),
-        chunk(first_chunk(warp, Tile::kWarps, inputs / kChunk)),
-        end(first_chunk(warp + 1, Tile::kWarps, inputs / kChunk)),
+        chunk(first_chunk(warp, inputs / kChunk)),
+        end(first_chunk(warp + 1, inputs / kChunk)),
         first_output(static_cast<int>(blockIdx.x) * Tile::kOutputs),
         first_row(static_cast<int>(blockIdx.y) * Tile::kRows) {}
 };

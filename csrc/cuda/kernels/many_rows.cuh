@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/linear_parts.cuh"
 #include "cuda/kernels/tensor_core.cuh"
 #include "cuda/kernels/warpgroup_mma.cuh"
@@ -225,7 +226,7 @@ class ColumnSums {
       if constexpr (kShares) {
         Multiplier<T, Tile>::start(part_, slot, rows, c, onto_);
         onto_ = true;
-        if (chunk + c + 1 == first_chunk(share_, kSharingWarps, chunks_)) take_share(chunk + c + 1);
+        if (chunk + c + 1 == first_chunk(share_, chunks_)) take_share(chunk + c + 1);
       } else {
         Multiplier<T, Tile>::start(sums_, slot, rows, c, chunk + c > 0);
       }
@@ -251,7 +252,7 @@ class ColumnSums {
     skip_shares(chunk);
   }
   __device__ void skip_shares(int chunk) {
-    while (share_ <= kSharingWarps && first_chunk(share_, kSharingWarps, chunks_) == chunk) ++share_;
+    while (share_ <= kSharingWarps && first_chunk(share_, chunks_) == chunk) ++share_;
   }
 
   int chunks_;
@@ -261,11 +262,10 @@ class ColumnSums {
   WarpSums<Tile> sums_, part_;
 };
 
-/// By all threads of a block, of a grid of any number of blocks by the rows' tiles. wait() waits for the
-/// rows; store(sums, first output, first row) is called by each warp for each of its shares of the result.
-template <typename T, typename Tile, bool kShares, typename Wait, typename Store>
-__device__ void multiply_many_rows(const RoundedLinear& linear, char* space, const Wait& wait,
-                                   const Store& store) {
+/// By all threads of a block, of a grid of any number of blocks by the rows' tiles. store(sums, first output,
+/// first row) is called by each warp for each of its shares of the result.
+template <typename T, typename Tile, bool kShares, typename Store>
+__device__ void multiply_many_rows(const RoundedLinear& linear, char* space, const Store& store) {
   const auto past = static_cast<size_t>(__cvta_generic_to_shared(space)) % Tile::kAlignment;
   char* ring = space + (past == 0 ? 0 : Tile::kAlignment - past);
   char* rows = ring + Tile::kSlots * Tile::kSlotBytes;
@@ -277,7 +277,7 @@ __device__ void multiply_many_rows(const RoundedLinear& linear, char* space, con
     close_copies();
   }
   filler.fill_next();
-  wait();
+  wait_for_earlier_kernels();  // for the rows
   copy_rows<T, Tile>(linear, first_row, rows);
   close_copies();
   finish_copies_but<0>();  // the rows are in the last group

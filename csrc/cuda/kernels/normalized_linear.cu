@@ -156,7 +156,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
     many_normalized_kernel(const RoundedLinear linear, const Arguments<T> arguments) {
 #if __CUDA_ARCH__ >= 800
   extern __shared__ char many_rows_space[];
-  multiply_many_rows<T, Tile, true>(linear, many_rows_space, wait_for_earlier_kernels,
+  multiply_many_rows<T, Tile, true>(linear, many_rows_space,
                                     [&](const WarpSums<Tile>& sums, int output, int row) {
 #pragma unroll
                                       for (int n = 0; n < Tile::kRowTiles; ++n) {

@@ -142,7 +142,7 @@ class HeldRows {
   }
 
   __device__ static float columns_of(int warp, int chunks) {
-    const int own = first_chunk(warp + 1, Tile::kWarps, chunks) - first_chunk(warp, Tile::kWarps, chunks);
+    const int own = first_chunk(warp + 1, chunks) - first_chunk(warp, chunks);
     return static_cast<float>(own * kChunk);
   }
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/device_limits.h"
 #include "cuda/kernels/linear_checks.h"
 #include "cuda/kernels/linear_dispatch.h"
@@ -37,11 +36,10 @@ __global__ void __launch_bounds__(Tile::kThreads)
     logits_many_rows_kernel(const RoundedLinear linear, const LogitsPlace to) {
 #if __CUDA_ARCH__ >= 800
   extern __shared__ char many_rows_space[];
-  multiply_many_rows<T, Tile, false>(linear, many_rows_space, wait_for_earlier_kernels,
-                                     [&](const WarpSums<Tile>& sums, int output, int row) {
-                                       store_logits(to, output, row,
-                                                    static_cast<int>(threadIdx.x) % kWarpSize, sums.tiles);
-                                     });
+  multiply_many_rows<T, Tile, false>(
+      linear, many_rows_space, [&](const WarpSums<Tile>& sums, int output, int row) {
+        store_logits(to, output, row, static_cast<int>(threadIdx.x) % kWarpSize, sums.tiles);
+      });
 #endif
 }
 

@@ -1,7 +1,6 @@
 #include <cstdint>
 
 #include "cuda/kernels/dependent_launch.cuh"
-#include "cuda/kernels/device_limits.h"
 #include "cuda/kernels/linear_checks.h"
 #include "cuda/kernels/linear_dispatch.h"
 #include "cuda/kernels/linear_parts.cuh"

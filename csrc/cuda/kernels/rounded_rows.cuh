@@ -16,13 +16,9 @@ namespace nmt_trt::cuda {
 /// go to place(first of them), 8-byte aligned.
 template <typename T, typename Place>
 __device__ void round_row(const Normalized& input, int inputs, int row, int lane, const Place& place) {
-  const int64_t first = static_cast<int64_t>(row) * inputs;
   WarpRow values;
-  values.load(input.stream + first, inputs, lane);
-  if (input.norm.gain != nullptr) {
-    values.normalize(input.norm, inputs, lane);
-    if (input.kept != nullptr) values.store(input.kept + first, inputs, lane);
-  }
+  values.load(input.stream + static_cast<int64_t>(row) * inputs, inputs, lane);
+  if (input.norm.gain != nullptr) values.normalize(input.norm, inputs, lane);
   WarpRow::for_each_part(inputs, lane, [&](int p, int column) {
     const float4& part = values.parts[p];
     T* to = place(column);
