@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 from nmt_trt.engines.flavours import Flavour, load_flavour
 from nmt_trt.errors import EngineError
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores Ctrl-C; what tests start must not inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
