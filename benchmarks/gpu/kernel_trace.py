@@ -23,7 +23,11 @@ _FAMILIES = (
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel's share: how often it ran, and its microseconds in all."""
+    """One kernel's share: how often it ran, and its microseconds in all.
+
+    A kernel may begin while those before it run, and wait for them. Time in which several run counts for the one that
+    ends first, so that the kernels' times add up to the time in which any ran.
+    """
 
     count: float
     us: float
@@ -38,7 +42,7 @@ class Trace:
 
     @property
     def busy_us(self) -> float:
-        """All kernels' microseconds."""
+        """Microseconds in which a kernel ran."""
         return sum(kernel.us for kernel in self.kernels.values())
 
 
@@ -50,12 +54,19 @@ def read_trace(path: Path, categories: Iterable[str] = ON_GPU) -> Trace:
 
 def trace_of(events: list[dict[str, Any]]) -> Trace:
     """The trace of events that have a `name`, and begin at `ts` and last `dur` microseconds."""
-    durations: dict[str, list[float]] = defaultdict(list)
-    for event in events:
-        durations[event["name"]].append(event["dur"])
-    kernels = {name: Kernel(len(found), sum(found)) for name, found in durations.items()}
-    begin = min((event["ts"] for event in events), default=0.0)
-    return Trace(kernels, max((event["ts"] + event["dur"] for event in events), default=0.0) - begin)
+    times: dict[str, list[float]] = defaultdict(list)
+    busy: list[tuple[float, float]] = []  # apart from each other and in order
+    for event in sorted(events, key=lambda event: event["ts"] + event["dur"]):
+        begin, end, us = event["ts"], event["ts"] + event["dur"], event["dur"]
+        joined = begin
+        while busy and busy[-1][1] > begin:
+            earlier, until = busy.pop()
+            us -= until - max(earlier, begin)
+            joined = min(joined, earlier)
+        busy.append((joined, end))
+        times[event["name"]].append(us)
+    kernels = {name: Kernel(len(found), sum(found)) for name, found in times.items()}
+    return Trace(kernels, busy[-1][1] - busy[0][0] if busy else 0.0)
 
 
 def mean_step(long: Sequence[Trace], short: Sequence[Trace], steps: int) -> Trace:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from kernel_trace import OTHERS, Kernel, Trace, family, mean_step, read_trace
+from kernel_trace import OTHERS, Kernel, Trace, family, mean_step, read_trace, trace_of
 from recording import Recorder
 from table import profile_table
 
@@ -31,6 +31,29 @@ def test_a_trace_has_what_ran_on_the_gpu(tmp_path: Path) -> None:
     trace = read_trace(tmp_path / "trace.json")
     assert trace.kernels == {"encoder": Kernel(1, 5.0), "gemm": Kernel(2, 5.0), "Memset (Device)": Kernel(1, 1.5)}
     assert (trace.span_us, trace.busy_us) == (20.5, 11.5)
+
+
+def test_time_of_several_kernels_counts_for_the_one_that_ends_first() -> None:
+    """As with programmatic dependent launch, and on two streams."""
+    events = [
+        event("first", 0.0, 10.0),
+        event("waits", 4.0, 11.0),  # 10 to 15
+        event("waits", 12.0, 6.0),  # 15 to 18
+        event("apart", 20.0, 2.0),
+        event("around", 19.0, 6.0),  # 19 to 20, 22 to 25
+        event("behind", 30.0, 1.0),
+    ]
+    trace = trace_of(events[::-1])
+    expected = {
+        "first": Kernel(1, 10.0),
+        "waits": Kernel(2, 8.0),
+        "apart": Kernel(1, 2.0),
+        "around": Kernel(1, 4.0),
+        "behind": Kernel(1, 1.0),
+    }
+    assert trace.kernels == expected
+    assert (trace.span_us, trace.busy_us) == (31.0, 25.0)
+    assert trace_of([]) == Trace({}, 0.0)
 
 
 @pytest.mark.filterwarnings("ignore")  # torch's profiler has its own
