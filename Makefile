@@ -35,7 +35,7 @@ test-cpp: apt $(VENV)/tests.stamp  ## The C++ suite
 	$(BIN)/ctest --test-dir $(CXX_BUILD) --output-on-failure
 
 test-python: $(VENV)/tests.stamp $(NEMO)  ## The Python suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 lint: $(VENV)/tests.stamp  ## Formatting, lint and types
 	$(BIN)/ruff check .

@@ -4,22 +4,23 @@
 #
 # usage: benchmarks/gpu/run.sh [--stages STAGE,STAGE] [--results FILE] [--text FILE [--reference FILE]]
 #
-#   --stages     which, in this order; default: build,tests,exactness,sanitizer,steps,experiment,translate,scaling,profile
+#   --stages     which, in this order; default: build,cpp,tests,exactness,sanitizer,steps,experiment,translate,scaling,profile
 #   --results    JSON lines are appended here (default: build/gpu-results.jsonl of the repository); logs lie beside it, in FILE.logs/
 #   --text       source sentences for `exactness` and `translate`, one a line (default: 60 sentences of this repository)
 #   --reference  their translations, for BLEU
 #
 # environment: PYTHON (python3), TensorRT_ROOT (TensorRT's headers, for `build`), BUILD_DIR (build/gpu),
-#   STAGE_SECONDS (480), GPU_TESTS (the pytest files and folders of `tests`), NMT_TRT_TEST_SEEDS (of `sanitizer`: 3),
+#   STAGE_SECONDS (480), PROCESSES (that run tests side by side; half as many as there are cores), GPU_TESTS (the pytest
+#   files and folders of `tests`), NMT_TRT_TEST_SEEDS (of `sanitizer`: 3),
 #   STEPS_OPTIONS, EXPERIMENT_OPTIONS, EXACTNESS_OPTIONS, TRANSLATE_OPTIONS, SCALING_OPTIONS, PROFILE_OPTIONS (further
 #   options of the scripts)
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repository=$(cd "$here/../.." && pwd)
-known="build tests exactness sanitizer steps experiment translate scaling profile"
+known="build cpp tests exactness sanitizer steps experiment translate scaling profile"
 python=${PYTHON:-python3}
-export BUILD_DIR PYTHONUNBUFFERED=1
+export BUILD_DIR PYTHONUNBUFFERED=1 PROCESSES=${PROCESSES:-$((($(nproc) + 1) / 2))}
 BUILD_DIR=$(realpath -m "${BUILD_DIR:-$repository/build/gpu}")
 
 die() { echo "run.sh: $*" >&2; exit 2; }
@@ -37,16 +38,22 @@ stage_build() {
   "$python" -c 'import nmt_trt._core as core; assert core.has_cuda, "built without CUDA"'
 }
 
+stage_cpp() {
+  local status=0 report=$BUILD_DIR/cpp.xml
+  rm -f "$report"
+  ctest --test-dir "$BUILD_DIR" --output-on-failure --timeout 120 -j "$PROCESSES" --output-junit "$report" || status=1
+  record --suite "C++" --junit "$report"
+  return $status
+}
+
 stage_tests() {
-  local status=0 folder=$BUILD_DIR/reports
+  local status=0 parallel= report=$BUILD_DIR/python.xml
   local tests=${GPU_TESTS:-tests/python/gpu tests/python/runtime tests/python/engines tests/python/precision}
-  mkdir -p "$folder"
-  rm -f "$folder"/*.xml
-  ctest --test-dir "$BUILD_DIR" --output-on-failure --timeout 120 -j 4 --output-junit "$folder/cpp.xml" || status=1
-  record --suite "C++" --junit "$folder/cpp.xml"
-  # shellcheck disable=SC2086  # a list of paths
-  NMT_TRT_TEST_GPU=1 "$python" -m pytest -q -rfEs -p no:cacheprovider --junitxml "$folder/python.xml" $tests || status=1
-  record --suite "Python, GPU" --junit "$folder/python.xml"
+  rm -f "$report"
+  "$python" -c 'import xdist' 2> /dev/null && parallel="-n $PROCESSES --dist worksteal"
+  # shellcheck disable=SC2086  # options and paths
+  NMT_TRT_TEST_GPU=1 "$python" -m pytest -q -rfEs -p no:cacheprovider $parallel --junitxml "$report" $tests || status=1
+  record --suite "Python, GPU" --junit "$report"
   return $status
 }
 
@@ -57,8 +64,8 @@ stage_exactness() {
 }
 
 stage_sanitizer() {
-  local tool binary log errors status=0 seconds=$((STAGE_SECONDS / 2 - 10))
-  export NMT_TRT_TEST_SEEDS=${NMT_TRT_TEST_SEEDS:-3}
+  local tool binary status=0 seconds=$((STAGE_SECONDS / 2 - 10))
+  export NMT_TRT_TEST_SEEDS=${NMT_TRT_TEST_SEEDS:-3} GTEST_TOTAL_SHARDS=$PROCESSES
   mapfile -t binaries < <(find "$BUILD_DIR/tests/cpp/cuda" -maxdepth 1 -type f -executable)
   if [ ${#binaries[@]} = 0 ]; then
     echo "no kernel tests in $BUILD_DIR/tests/cpp/cuda: run the stage build first"
@@ -66,18 +73,34 @@ stage_sanitizer() {
   fi
   for tool in memcheck racecheck; do
     for binary in "${binaries[@]}"; do
-      log=$BUILD_DIR/$(basename "$binary").$tool.log
-      # Some tests make CUDA refuse a call: that is no error.
-      timeout -k 10 "$((seconds / ${#binaries[@]}))" \
-        compute-sanitizer --tool "$tool" --report-api-errors no --error-exitcode 86 "$binary" > "$log" 2>&1 || status=1
-      tail -n 25 "$log"
-      errors=$(sed -nE 's/.*(ERROR|RACECHECK) SUMMARY: ([0-9]+) (error|hazard).*/\2/p' "$log" | tail -n 1)
-      # -1: no summary, for it was stopped or died; or no test passed, so that nothing was checked.
-      grep -qE '\[  PASSED  \] [1-9]' "$log" || { errors=-1; status=1; }
-      record --suite "$tool, $(basename "$binary")" --errors "${errors:--1}"
+      sanitize "$tool" "$binary" "$((seconds / ${#binaries[@]}))" || status=1
     done
   done
   return $status
+}
+
+# sanitize TOOL BINARY SECONDS: its tests in shards side by side. Records the errors, -1 where a shard was stopped or
+# died, or passed no test, so that nothing was checked.
+sanitize() {
+  local shard found errors=0 unknown=0 status=0 logs shards=()
+  logs=$BUILD_DIR/$(basename "$2").$1
+  for ((shard = 0; shard < GTEST_TOTAL_SHARDS; ++shard)); do
+    # Some tests make CUDA refuse a call: that is no error.
+    GTEST_SHARD_INDEX=$shard timeout -k 10 "$3" \
+      compute-sanitizer --tool "$1" --report-api-errors no --error-exitcode 86 "$2" > "$logs.$shard.log" 2>&1 &
+    shards+=($!)
+  done
+  for shard in "${!shards[@]}"; do
+    wait "${shards[$shard]}" || status=1
+    tail -n 5 "$logs.$shard.log"
+    found=$(sed -nE 's/.*(ERROR|RACECHECK) SUMMARY: ([0-9]+) (error|hazard).*/\2/p' "$logs.$shard.log" | tail -n 1)
+    grep -qE '\[  PASSED  \] [1-9]' "$logs.$shard.log" || found=
+    [ -n "$found" ] || unknown=1
+    errors=$((errors + ${found:-0}))
+  done
+  [ $unknown = 0 ] || errors=-1
+  record --suite "$1, $(basename "$2")" --errors "$errors"
+  return $((status || unknown))
 }
 
 stage_steps() {

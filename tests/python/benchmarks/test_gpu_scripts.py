@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +18,7 @@ import scaling
 import steps
 import translate
 from benchmarks.models import write_ending_model
+from benchmarks.results import Results, of_kind, read
 from experiment_systems import Stages
 from nmt_trt.demo import demo_directory
 from processes import WorkerError
@@ -29,8 +27,6 @@ from step_systems import Shape
 from table import tables
 from translate_systems import Job
 
-SCRIPT = Path(steps.__file__).with_name("run.sh")
-Results = list[dict[str, Any]]
 Run = Callable[..., Results]
 
 
@@ -47,14 +43,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return read(results)
 
     return script
-
-
-def read(path: Path) -> Results:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def of_kind(results: Results, kind: str) -> Results:
-    return [result for result in results if result["kind"] == kind]
 
 
 def test_steps(run: Run) -> None:
@@ -253,31 +241,3 @@ def test_exactness_computes_bleu(run: Run, tmp_path: Path) -> None:
     results = run(exactness.main, *options)
     assert of_kind(results, "reference")[0]["bleu"] > 10
     assert of_kind(results, "precision")[0]["sentences"] == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--stages", "build,nonsense"], "unknown stage nonsense"),
-        (["--text", "/nowhere/text"], "/nowhere/text: no such file"),
-        (["--nonsense"], "unknown argument --nonsense"),
-        (["--results"], "--results needs a value"),
-    ],
-)
-def test_shell_script_refuses_wrong_arguments(arguments: list[str], expected: str) -> None:
-    run = subprocess.run(["bash", str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert expected in run.stderr
-
-
-def test_shell_script_goes_on_after_a_failing_stage(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHON": sys.executable, "BUILD_DIR": str(tmp_path / "build")}
-    environment |= {"STEPS_OPTIONS": "--no-such-option", "STAGE_SECONDS": "60"}
-    arguments = ["--stages", "sanitizer,steps", "--results", "results.jsonl"]
-    command = ["bash", str(SCRIPT), *arguments]
-    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    results = read(tmp_path / "results.jsonl")
-    assert {result["stage"]: result["status"] for result in of_kind(results, "stage")} == {"sanitizer": 1, "steps": 2}
-    assert "no kernel tests" in (tmp_path / "results.jsonl.logs" / "sanitizer.log").read_text()
-    assert "failed (2)" in run.stdout
