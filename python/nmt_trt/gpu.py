@@ -30,6 +30,12 @@ class Gpu:
         return f"{self.name}, {self.memory / 2**30:.0f} GiB, compute capability {major}.{minor}"
 
 
+def capability_of(architecture: str) -> tuple[int, int]:
+    """The compute capability of an architecture: (8, 6) for "sm_86"."""
+    digits = architecture.removeprefix("sm_")
+    return int(digits[:-1]), int(digits[-1])
+
+
 def find_gpus() -> list[Gpu]:
     """The GPUs that this process may use, at least one; the first is the one that engines are built for and run on.
 

@@ -25,6 +25,7 @@ from nmt_trt.engines.build_engines import (
     choose_builder,
     trtexec_flavour,
 )
+from nmt_trt.engines.decoders import DecoderName
 from nmt_trt.engines.flavours import FlavourName
 from nmt_trt.engines.plan_spec import EngineSizes, Range, model_plans, model_shapes
 from nmt_trt.engines.stored_sizes import read_engine_sizes, write_engine_sizes
@@ -119,11 +120,18 @@ class EngineFlags:
             rich_help_panel=_ENGINES,
         ),
     ] = None
+    decoder: Annotated[
+        DecoderName,
+        typer.Option(
+            help="auto builds none for a decoder that the package's own kernels run; engines for any.",
+            rich_help_panel=_ENGINES,
+        ),
+    ] = "auto"
     trtexec: Annotated[
         bool,
         typer.Option(
             "--trtexec",
-            help="Build no engines: print the trtexec command lines that build the same ones, and nothing else.",
+            help="Build no engines: print the trtexec command lines for all of them, and nothing else.",
             rich_help_panel=_ENGINES,
         ),
     ] = False
@@ -214,6 +222,7 @@ def build(
             model_dir,
             builder,
             precision=precision,
+            decoder=engines.decoder,
             shapes=shapes,
             workspace_bytes=engines.workspace_bytes,
             started=progress.started,
@@ -276,3 +285,5 @@ def _print_engines(report: EngineReport) -> None:
         f"{sum(engine.record.plan_bytes for engine in report.engines):,} bytes in {report.place}",
         soft_wrap=True,
     )
+    if not report.has_decoder:
+        console.print("the decoder needs no plans: the package's own kernels run it", soft_wrap=True)

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nmt_trt.cli.score_flags import ScoreFlags
+from nmt_trt.engines.decoders import DecoderName
 from nmt_trt.options import BatchType, EarlyStopping, GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
-from nmt_trt.runtime.engine_options import DecoderName, EngineKeywords, EngineOptions, PrecisionName
+from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
 
 ModelDirectory = Annotated[

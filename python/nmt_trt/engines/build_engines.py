@@ -1,12 +1,14 @@
-"""Builds all plans of a model: into the user's cache for this machine, or ahead of time into its directory."""
+"""Builds the plans of a model: into the user's cache for this machine, or ahead of time into its directory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from nmt_trt.engines.decoders import DecoderName, runs_natively
 from nmt_trt.engines.directory_plans import ENGINES_FOLDER, build_directory_plans
 from nmt_trt.engines.flavours import Flavour, FlavourName, find_flavours, load_flavour
 from nmt_trt.engines.plan_cache import PlanCache
@@ -15,7 +17,7 @@ from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, model_plans, model
 from nmt_trt.engines.progress import Progress
 from nmt_trt.engines.stored_sizes import read_engine_sizes
 from nmt_trt.errors import EngineError, UsageError
-from nmt_trt.gpu import Gpu, find_gpus
+from nmt_trt.gpu import Gpu, capability_of, find_gpus
 from nmt_trt.model_directory import read_config
 
 BuilderName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
@@ -40,8 +42,13 @@ class EngineReport:
         place: the folder that has them; None without any.
     """
 
-    engines: tuple[BuiltEngine, ...]
-    place: Path | None
+    engines: tuple[BuiltEngine, ...] = ()
+    place: Path | None = None
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether any of the plans is a decoder's."""
+        return any(engine.record.origin.graph.startswith("decoder") for engine in self.engines)
 
 
 @dataclass(frozen=True)
@@ -93,17 +100,20 @@ def build_engines(
     builder: EngineBuilder,
     *,
     precision: str = "fp32",
+    decoder: DecoderName = "auto",
     shapes: EngineShapes | None = None,
     workspace_bytes: int | None = None,
     started: PlanStarted | None = None,
     progress: Progress | None = None,
 ) -> EngineReport:
-    """Build all of a model's engines: ahead of time into its directory, or for this machine into the user's cache.
+    """Build the engines that a model needs: ahead of time into its directory, or for this machine into the user's
+    cache.
 
     Args:
         directory: the model directory.
         builder: what choose_builder chose.
         precision: fp32, fp16 or bf16; the directory must have its graphs.
+        decoder: "auto" builds none of a decoder that the package's own kernels run; "engines" of any.
         shapes: the sizes that they are to accept; None takes the directory's (see read_engine_sizes and model_shapes).
         workspace_bytes: see build_plan.
         started, progress: are told how far it is.
@@ -118,14 +128,20 @@ def build_engines(
     shapes = shapes or model_shapes(config, **read_engine_sizes(directory, config))
     specs = model_plans(config, precision, shapes)
     if builder.flavour is None:
-        return EngineReport((), None)
+        return EngineReport()
+
+    def needed(capability: tuple[int, int]) -> list[PlanSpec]:
+        native = runs_natively(config, directory, precision, capability, decoder)
+        return [spec for spec in specs if spec.side == "encoder"] if native else specs
+
     if builder.gpu is None:
-        return _build_ahead(directory, specs, builder.flavour, builder.targets, workspace_bytes, started, progress)
+        wanted = {target: needed(capability_of(target)) for target in builder.targets}
+        return _build_ahead(directory, wanted, builder.flavour, workspace_bytes, started, progress)
     cache = PlanCache(directory, builder.flavour, builder.gpu, workspace_bytes=workspace_bytes, progress=progress)
-    engines = []
-    for number, spec in enumerate(specs, start=1):
+    engines, here = [], needed(builder.gpu.capability)
+    for number, spec in enumerate(here, start=1):
         if started is not None:
-            started(spec, number, len(specs))
+            started(spec, number, len(here))
         _, record, fresh = cache.find_or_build(spec)
         engines.append(BuiltEngine(record, fresh))
     return EngineReport(tuple(engines), cache.folder)
@@ -133,22 +149,20 @@ def build_engines(
 
 def _build_ahead(
     directory: Path,
-    specs: Sequence[PlanSpec],
+    wanted: Mapping[str, Sequence[PlanSpec]],
     flavour: Flavour,
-    targets: Sequence[str],
     workspace_bytes: int | None,
     started: PlanStarted | None,
     progress: Progress | None,
 ) -> EngineReport:
-    count = len(specs) * len(targets)
+    numbers, count = itertools.count(1), sum(map(len, wanted.values()))
+
+    def announce(spec: PlanSpec) -> None:
+        if started is not None:
+            started(spec, next(numbers), count)
+
     engines: list[BuiltEngine] = []
-    for target in targets:
-        done = len(engines)
-
-        def announce(spec: PlanSpec, done: int = done) -> None:
-            if started is not None:
-                started(spec, done + specs.index(spec) + 1, count)
-
+    for target, specs in wanted.items():
         records = build_directory_plans(
             directory, specs, flavour, target, workspace_bytes=workspace_bytes, started=announce, progress=progress
         )

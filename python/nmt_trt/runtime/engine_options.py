@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack, get_args
 
+from nmt_trt.engines.decoders import DecoderName
 from nmt_trt.engines.plan_spec import EngineSizes, Range
 from nmt_trt.errors import UsageError
 
 PrecisionName = Literal["auto", "fp32", "fp16", "bf16"]
-DecoderName = Literal["auto", "engines"]
 _SIZES = ("batch", "source", "beam")
 
 

@@ -40,4 +40,7 @@ class PlanSource:
             found = place.get(spec)
             if found is not None:
                 return found
-        raise EngineError(f"there is no plan {spec.key()}, and no TensorRT Python package that could build it")
+        raise EngineError(
+            f"there is no plan {spec.key()}, and no TensorRT Python package that could build it"
+            + ("; engines of any decoder are built with --decoder engines" if spec.side == "decoder" else "")
+        )

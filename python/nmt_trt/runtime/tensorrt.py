@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from nmt_trt import _core
+from nmt_trt.engines.decoders import runs_natively
 from nmt_trt.engines.directory_plans import DirectoryPlans, engines_command
 from nmt_trt.engines.flavours import Flavour, FlavourName, load_flavour
 from nmt_trt.engines.library import find_library, find_shims
@@ -140,9 +141,9 @@ def _shapes(member: Member, options: EngineOptions, trusted: DirectoryPlans | No
 def _native_decoder(
     member: Member, options: EngineOptions, precision: str, gpu: Gpu, shapes: EngineShapes
 ) -> _core.NativeDecoder | None:
-    if options.decoder == "engines":
+    if not runs_natively(member.config, member.directory, precision, gpu.capability, options.decoder):
         return None
-    return native_decoder(member.config, member.directory, precision, gpu, shapes.rows.max)
+    return native_decoder(member.config, member.directory, precision, shapes.rows.max)
 
 
 def _described_decoders(models: Sequence[EngineModel]) -> str:

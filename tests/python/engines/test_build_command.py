@@ -12,12 +12,15 @@ from typer.testing import CliRunner, Result
 from engines.conftest import GPU
 from importing.nemo_archives import write_random_nemo
 from nmt_trt.cli.app import app
+from nmt_trt.engines.build_engines import build_engines, choose_builder
 from nmt_trt.engines.directory_plans import DirectoryPlans
 from nmt_trt.engines.flavours import Flavour
-from nmt_trt.engines.plan_spec import PlanSpec, Range, model_plans, model_shapes
+from nmt_trt.engines.plan_spec import EngineShapes, PlanSpec, Range, model_plans, model_shapes
 from nmt_trt.engines.stored_sizes import read_engine_sizes
 from nmt_trt.errors import EngineBuildError, EngineError
-from nmt_trt.model_directory import read_config, write_model_directory
+from nmt_trt.export.graph import FP16
+from nmt_trt.model_directory import add_precision, read_config, write_model_directory
+from nmt_trt.models.config import StackConfig
 from nmt_trt.runtime.precision import gpu_precision
 from random_models import random_config, random_weights
 
@@ -104,6 +107,60 @@ def test_engines_ahead_of_time(build: Build, archive: Path, tmp_path: Path, rtx:
         assert found.get(spec)
     assert "sm_86 T=16:16:64" in result.stdout and "sm_86 R=2:4:16" in result.stdout
     assert not plan_folder.exists()
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> Path:
+    """A model directory whose decoder the package's own kernels run in fp16."""
+    path = tmp_path / "native"
+    stack = StackConfig(
+        hidden_size=32, num_layers=2, inner_size=64, num_heads=2, vocab_size=50, max_positions=64, activation="relu"
+    )
+    config = random_config(1, encoder=stack, decoder=stack)
+    write_model_directory(path, config, random_weights(config, 1), {})
+    return path
+
+
+@pytest.mark.usefixtures("one_gpu")
+def test_native_decoders_get_no_plans(build: Build, native: Path, builds: list[PlanSpec]) -> None:
+    every = model_plans(read_config(native), "fp16", model_shapes(read_config(native)))
+    encoder = [spec for spec in every if spec.side == "encoder"]
+    result = build(native, "--backend", "tensorrt-rtx")
+    assert (builds, "the decoder needs no plans" in result.stdout) == (encoder, True)
+    result = build(native, "--backend", "tensorrt-rtx", "--decoder", "engines")
+    assert (builds, "the decoder needs no plans" in result.stdout) == (every, False)
+    result = build(native, "--backend", "tensorrt-rtx", "--precision", "fp32")
+    assert [spec.graph for spec in builds[len(every) :]] == [spec.graph for spec in every]
+    assert "the decoder needs no plans" not in result.stdout
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_native_decoders_ahead_of_time(build: Build, native: Path) -> None:
+    """Turing, whose tensor cores the kernels do not use, needs plans of the decoder."""
+    assert build(native, "--target", "sm_75", "--target", "sm_86", *SMALL).exit_code == 0
+    found = {
+        target: sorted({path.name[:7] for path in native.glob(f"engines/*-{target}-fp16/*.plan")})
+        for target in ("sm_75", "sm_86")
+    }
+    assert found == {"sm_75": ["decoder", "encoder"], "sm_86": ["encoder"]}
+
+
+@pytest.mark.parametrize(("targets", "plans"), [((), 3), (("sm_75", "sm_86"), 3 + 5 + 3)])
+def test_plans_are_counted(
+    native: Path, builds: list[PlanSpec], monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...], plans: int
+) -> None:
+    monkeypatch.setattr("nmt_trt.engines.build_engines.find_gpus", lambda: [GPU])
+    add_precision(native, FP16)
+    told: list[tuple[int, int]] = []
+    report = build_engines(
+        native,
+        choose_builder("tensorrt-rtx", targets),
+        precision="fp16",
+        shapes=EngineShapes(*map(Range.of, (2, 8, 2))),
+        started=lambda _, number, count: told.append((number, count)),
+    )
+    assert told == [(number, plans) for number in range(1, plans + 1)]
+    assert len(report.engines) == plans
 
 
 @pytest.mark.usefixtures("no_gpu")

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 import nmt_trt
 from nmt_trt import _core
+from nmt_trt.engines.decoders import runs_natively
 from nmt_trt.errors import ModelDirectoryError, UsageError
 from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.export.planning import plan_islands
@@ -71,7 +72,10 @@ def fake(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def described(path: Path, precision: str = "fp16", gpu: Gpu = HOPPER) -> Any:
     """What the kernels are told of a directory's decoder; None where they do not run it."""
-    return native_decoder(read_config(path), path, precision, gpu, 512)
+    config = read_config(path)
+    if not runs_natively(config, path, precision, gpu.capability):
+        return None
+    return native_decoder(config, path, precision, 512)
 
 
 @pytest.mark.parametrize("precision", LOW_PRECISIONS)
@@ -161,7 +165,7 @@ def test_exponents_that_are_none(directory: Path, tmp_path: Path) -> None:
     ids=lambda changes: "-".join(f"{name}-{value}" for name, value in changes.items()),
 )
 def test_sizes_that_the_kernels_do_not_take(directory: Path, changes: dict[str, int]) -> None:
-    assert native_decoder(suitable(**changes), directory, "fp16", HOPPER, 512) is None
+    assert not runs_natively(suitable(**changes), directory, "fp16", HOPPER.capability)
 
 
 def test_other_precisions_and_gpus(directory: Path) -> None:
