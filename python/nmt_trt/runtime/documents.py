@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 from nmt_trt.errors import SourceError
 from nmt_trt.options import GenerationKeywords
 from nmt_trt.results import Timings
+from nmt_trt.runtime.inputs import source_texts
 from nmt_trt.text.document import Line, split_line
 from nmt_trt.text.sentences import SentenceSplitter
 
@@ -43,7 +44,7 @@ class DocumentTranslator:
             UsageError: an option or a text that cannot be used.
         """
         started = time.perf_counter()
-        cut = [split_line(line, self._splitter) for line in lines]
+        cut = [split_line(line, self._splitter) for line in source_texts("lines", lines)]
         edges = list(accumulate((len(line.sentences) for line in cut), initial=0))
         sentences = [sentence for line in cut for sentence in line.sentences]
         split = time.perf_counter() - started

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.text.pipeline import text_problem
 
 SourceIds = npt.NDArray[Any] | Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]] | Any
 """[B,S] right-padded (numpy, or any tensor that speaks DLPack, on any device), or a ragged list of rows."""
@@ -26,6 +27,23 @@ def source_rows(src_ids: SourceIds, config: TransformerConfig) -> list[Row]:
         UsageError: not a batch at all.
     """
     return [_checked_row(index, row, config) for index, row in enumerate(_split_rows("src_ids", src_ids))]
+
+
+def source_texts(name: str, texts: Any) -> list[str]:
+    """Texts as strings of no class of their own.
+
+    Raises:
+        SourceError: one of them is none, or cannot be encoded.
+        UsageError: not a list of texts.
+    """
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        raise UsageError(f"{name} must be a list of texts; given {type(texts).__name__}")
+    given = list(texts)
+    for index, text in enumerate(given):
+        problem = text_problem(text)
+        if problem is not None:
+            raise SourceError(index, problem, name=name)
+    return [str.__str__(text) for text in given]
 
 
 def _split_rows(name: str, ids: SourceIds) -> list[npt.NDArray[Any]]:

@@ -21,7 +21,7 @@ from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.ensemble import joint_config, open_members
 from nmt_trt.runtime.hypotheses import empty_hypothesis
-from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, target_rows
+from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, source_texts, target_rows
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_prefix
@@ -220,6 +220,7 @@ class Model:
             UsageError: the model has no tokenizer, an option cannot be used, or a text is too long for the model.
         """
         if isinstance(text, str):
+            check_text(text)
             prefixes = None if target_prefix is None else [one_prefix(target_prefix)]
             return self.translate([text], target_prefix=prefixes, **options)[0]
         hypotheses, _ = self.translate_hypotheses(text, target_prefix=target_prefix, **options)
@@ -246,12 +247,13 @@ class Model:
         pipeline = self._pipeline()
         resolved = make_options(**options).resolve(self.config)
         started = time.perf_counter()
-        filled = [index for index, text in enumerate(texts) if text.strip()]
-        sources = [texts[index] for index in filled]
+        given = source_texts("texts", texts)
+        filled = [index for index, text in enumerate(given) if text.strip()]
+        sources = [given[index] for index in filled]
         with Decoding(self._text_workers, pipeline, sources, resolved) as decoding:
             try:
                 rows = source_rows(self._text_workers.encode(pipeline, sources), self.config)
-                prefixes = encoded_prefixes(target_prefix, len(texts), filled, pipeline, self.config)
+                prefixes = encoded_prefixes(target_prefix, len(given), filled, pipeline, self.config)
                 preprocess = time.perf_counter() - started
                 numbers = [first_number + index for index in filled]
                 result = self._generate(rows, resolved, progress, prefixes, numbers, decoding.begin)
@@ -261,7 +263,7 @@ class Model:
             started = time.perf_counter()
             translations = decoding.finish(result.hypotheses)
         nothing = empty_hypothesis(resolved)
-        answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in texts]
+        answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in given]
         for index, found in zip(filled, translations, strict=True):
             answers[index] = found
         result.timings.preprocess += preprocess
@@ -316,12 +318,13 @@ class Model:
             self.config, batch_size=batch_size, batch_type=batch_type, deterministic=deterministic
         )
         pipeline = self._pipeline()
-        check_count("targets", len(targets), len(sources))
+        texts, translations = source_texts("sources", sources), source_texts("targets", targets)
+        check_count("targets", len(translations), len(texts))
         try:
-            rows = source_rows(self._text_workers.encode(pipeline, sources), self.config)
+            rows = source_rows(self._text_workers.encode(pipeline, texts), self.config)
         except SourceError as error:
             raise SourceError(error.index, error.problem, name="sources") from error
-        tokens = target_rows("targets", self._text_workers.encode_targets(pipeline, targets), self.config)
+        tokens = target_rows("targets", self._text_workers.encode_targets(pipeline, translations), self.config)
         return self._score(rows, "targets", tokens, options, progress)
 
     def generate_async(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, fields
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, Unpack
@@ -213,7 +213,7 @@ def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
                 failure, ended = error, True
                 break
             gathered.append(item)
-            size += len(item)
+            size += len(item) if isinstance(item, Sized) else 1  # what is none will be refused
         if gathered:
             yield gathered
     if failure is not None:

@@ -118,7 +118,8 @@ def _open(
         shapes = _shapes(member, options, trusted)
         plans = PlanSource(precision, shapes, places)
         native = _native_decoder(member, options, precision, gpu, shapes)
-        models.append(EngineModel(member.config, plans, _build_command(member.directory, trusted, precision), native))
+        command = _build_command(member.directory, trusted, precision, options.decoder)
+        models.append(EngineModel(member.config, plans, command, native))
     used = " and ".join(dict.fromkeys(precisions)) + _described_decoders(models)
     return TensorRTBackend(
         config,
@@ -154,10 +155,12 @@ def _described_decoders(models: Sequence[EngineModel]) -> str:
     return f", {count} native decoder{'s' if count > 1 else ''}" if count else ""
 
 
-def _build_command(directory: Path, trusted: DirectoryPlans | None, precision: str) -> str:
-    if trusted is not None and trusted.shapes is not None:
-        return engines_command(directory, trusted.target, precision)
-    return f"nmt-trt build {directory}"
+def _build_command(directory: Path, trusted: DirectoryPlans | None, precision: str, decoder: str) -> str:
+    """The command that builds engines like these, with other sizes behind it."""
+    if trusted is None or trusted.shapes is None:
+        return f"nmt-trt build {directory}"
+    with_decoder = "" if decoder == "auto" else f" --decoder {decoder}"
+    return engines_command(directory, trusted.target, precision) + with_decoder
 
 
 def _trusted_plans(directory: Path, library: _core.EngineLibrary, gpu: Gpu, precision: str) -> DirectoryPlans:

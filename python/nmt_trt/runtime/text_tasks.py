@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,13 +50,34 @@ class TextRecipe:
         """
         return TextPipeline(self.config, self.files).with_languages(self.source_language, self.target_language)
 
+    def write(self) -> Path:
+        """A new file, which only its owner may read, for `begin`.
 
-_recipe: TextRecipe
+        Raises:
+            OSError: it cannot be written.
+        """
+        descriptor, name = tempfile.mkstemp(prefix="nmt_trt-texts-")
+        path = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                pickle.dump(self, stream)
+        except BaseException:
+            path.unlink()
+            raise
+        return path
+
+
+_recipe: Path
 _pipeline: TextPipeline | None = None
 
 
-def begin(recipe: TextRecipe) -> None:
-    """Called first in each worker. It must not fail, which concurrent.futures answers with a traceback on stderr."""
+def begin(recipe: Path) -> None:
+    """Called first in each worker, with what TextRecipe.write() has written.
+
+    A process is handed no more than its name: what is too large for a pipe would block the starting process for ever
+    if this one ends before it has read that. It must not fail, which concurrent.futures answers with a traceback on
+    stderr.
+    """
     global _recipe
     _recipe = recipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -64,7 +88,7 @@ def serve(call: Callable[..., Answer], *given: Any) -> Answer:
     """`call(pipeline, *given)` with the worker's pipeline, which the first call makes."""
     global _pipeline
     if _pipeline is None:
-        _pipeline = _recipe.make()
+        _pipeline = pickle.loads(_recipe.read_bytes()).make()
     return call(_pipeline, *given)
 
 
@@ -109,8 +133,9 @@ def unpack(rows: Packed) -> list[np.ndarray]:
 
 
 def _end_with_parent() -> None:
-    """A process that is killed cannot end its workers, and they would wait for it for ever."""
+    """A process that is killed cannot end its workers, and they would wait for it for ever; nor remove the file."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        _recipe.unlink(missing_ok=True)
         os._exit(1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
+from multiprocessing.util import Finalize
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -38,6 +39,9 @@ CHUNKS_PER_WORKER = 4
 """Chunks that texts are cut into, at most, so that no worker waits long for the others."""
 TEXT_COST = 32
 """About what a text costs besides its characters or tokens, as so many of them."""
+
+_POOL_PRIORITY, _FILE_PRIORITY = 20, 0
+"""At the end of a process pools go first, then their queues, to which multiprocessing gives 10, then their files."""
 
 Answer = TypeVar("Answer")
 Rows = list[np.ndarray] | list[list[int]]
@@ -72,21 +76,23 @@ class TextWorkers:
         self._recipe, self._count = recipe, count
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._owner = 0
         self._starting: list[Future[None]] = []
-        self._finalizer: weakref.finalize[[ProcessPoolExecutor], TextWorkers] | None = None
+        self._finalizer: Finalize | None = None
 
     def start(self) -> None:
         """Start the processes, if there are to be any, and wait until they can work.
 
         Raises:
-            BackendError: they cannot be started.
+            BackendError: they cannot be started, or have ended.
         """
         with self._lock:
-            if not self._count:
-                return
-            self._live_pool()
-            starting = self._starting
+            pool, starting = self._live_pool(), self._starting
+        if pool is None:
+            return
         wait(starting)
+        if any(isinstance(one.exception(), BrokenProcessPool) for one in starting):
+            raise self.lost(pool)
 
     def close(self) -> None:
         """End the processes, once they have done what they were given. From now on texts stay in this process."""
@@ -119,21 +125,26 @@ class TextWorkers:
         Raises:
             BackendError: a process cannot be started.
         """
+        if texts < FEWEST_TEXTS:
+            return None
         with self._lock:
-            if not self._count or texts < FEWEST_TEXTS:
-                return None
-            return Calls(self, self._live_pool(), pipeline, self._count)
+            pool = self._live_pool()
+            return None if pool is None else Calls(self, pool, pipeline, self._count)
 
-    def drop(self, pool: ProcessPoolExecutor) -> None:
-        """Let the next call start a new pool in the place of one that has lost a process."""
+    def lost(self, pool: ProcessPoolExecutor) -> BackendError:
+        """The error of a pool that has lost a process; the next call will start a new one."""
         with self._lock:
             taken = self._take_pool() if self._pool is pool else None
         if taken is not None:
             taken.shutdown()
+        return BackendError(
+            "a text worker has ended: it was killed, memory ran out, or the script does not keep what it does under "
+            "if __name__ == '__main__'; the next call starts new ones"
+        )
 
     def _encode(self, pipeline: TextPipeline, encode: Encode, texts: Sequence[str]) -> Rows:
         given = list(texts)
-        calls = self.calls(pipeline, len(given)) if all(isinstance(text, str) for text in given) else None
+        calls = self.calls(pipeline, len(given))
         if calls is None:
             return encode(pipeline, given)
         rows: list[np.ndarray] = []
@@ -143,27 +154,35 @@ class TextWorkers:
                 rows += unpack(calls.result(chunk))
         return rows
 
-    def _live_pool(self) -> ProcessPoolExecutor:
-        if self._pool is None:
+    def _live_pool(self) -> ProcessPoolExecutor | None:
+        """The pool, started if need be; None if texts stay in this process."""
+        if self._owner != os.getpid():  # at first, and in a fork: the processes are its parent's
+            self._take_pool()
+            self._owner = os.getpid()
+        if self._pool is None and self._count:
             _LOG.info("starting %d processes for text", self._count)
-            context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(self._count, context, initializer=begin, initargs=(self._recipe,))
-            self._pool, self._finalizer = pool, weakref.finalize(self, _end, pool)
-            self._finalizer.atexit = False  # concurrent.futures ends pools at exit, before that
             try:
-                # In a thread of its own: Ctrl-C is raised in the main thread, and must not come between.
-                with ThreadPoolExecutor(1) as starter:
-                    self._starting = starter.submit(_start_processes, pool, self._count).result()
-            except (OSError, RuntimeError) as error:  # RuntimeError: the interpreter shuts down
-                self._take_pool()
-                pool.shutdown()
-                raise BackendError(f"{self._count} text workers cannot be started: {error}") from error
+                self._begin_pool()
+            except (OSError, RuntimeError) as error:
+                failed = self._take_pool()
+                if failed is not None:
+                    failed.shutdown()
+                if "interpreter shutdown" not in str(error):
+                    raise BackendError(f"{self._count} text workers cannot be started: {error}") from error
+                self._count = 0  # what still translates then does without
         return self._pool
+
+    def _begin_pool(self) -> None:
+        pool = _new_pool(self._recipe, self._count)
+        self._pool, self._finalizer = pool, Finalize(self, _end, (pool,), exitpriority=_POOL_PRIORITY)
+        # In a thread of its own: Ctrl-C is raised in the main thread, and must not come between.
+        with ThreadPoolExecutor(1) as starter:
+            self._starting = starter.submit(_start_processes, pool, self._count).result()
 
     def _take_pool(self) -> ProcessPoolExecutor | None:
         """The pool, which is no longer ours to end."""
         if self._finalizer is not None:
-            self._finalizer.detach()
+            self._finalizer.cancel()
         pool, self._pool, self._finalizer = self._pool, None, None
         return pool
 
@@ -198,7 +217,7 @@ class Calls:
         try:
             future = self._pool.submit(serve, call, *given)
         except BrokenProcessPool as error:
-            raise self._lost() from error
+            raise self._workers.lost(self._pool) from error
         except RuntimeError:  # another thread has closed the pool
             future = _done_here(lambda: call(self._pipeline, *given))
         self._futures.append(future)
@@ -213,7 +232,7 @@ class Calls:
         try:
             return future.result()
         except BrokenProcessPool as error:
-            raise self._lost() from error
+            raise self._workers.lost(self._pool) from error
 
     def chunk_edges(self, costs: Sequence[int]) -> list[int]:
         """Cuts texts into chunks of about the same cost, each from one edge to before the next.
@@ -225,13 +244,6 @@ class Calls:
         cuts = np.searchsorted(until, until[-1] * np.arange(1, chunks) / chunks)
         return sorted({0, *cuts.tolist(), len(costs)})
 
-    def _lost(self) -> BackendError:
-        self._workers.drop(self._pool)
-        return BackendError(
-            "a text worker has ended: it was killed, memory ran out, or the script does not keep what it does under "
-            "if __name__ == '__main__'; the next call starts new ones"
-        )
-
 
 def _done_here(call: Callable[[], Answer]) -> Future[Answer]:
     future: Future[Answer] = Future()
@@ -242,17 +254,26 @@ def _done_here(call: Callable[[], Answer]) -> Future[Answer]:
     return future
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
-    """End the pool of workers that nobody holds any more.
+def _new_pool(recipe: TextRecipe, count: int) -> ProcessPoolExecutor:
+    """A pool of processes that are yet to be started. The file that they read goes with it, or with this process."""
+    file = recipe.write()
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=begin, initargs=(file,))
+    Finalize(pool, file.unlink, kwargs={"missing_ok": True}, exitpriority=_FILE_PRIORITY)
+    return pool
 
-    concurrent.futures would do so too, but without waiting: a thread of the pool may then close what the interpreter
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the pool of workers that nobody holds any more, or that multiprocessing would otherwise wait for at the end
+    of a process that it has started.
+
+    concurrent.futures would end it too, but without waiting: a thread of the pool may then close what the interpreter
     uses at its exit, which prints a traceback. That thread may also be the one that collects the garbage, so that
     another one shuts down, and only the main thread waits.
     """
-    ending = threading.Thread(target=pool.shutdown)
-    ending.start()
     if threading.current_thread() is threading.main_thread():
-        ending.join()
+        pool.shutdown()
+    else:
+        threading.Thread(target=pool.shutdown).start()
 
 
 def _start_processes(pool: ProcessPoolExecutor, count: int) -> list[Future[None]]:

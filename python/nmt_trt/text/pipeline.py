@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -195,11 +196,17 @@ def check_text(text: str) -> None:
     Raises:
         UsageError: not a string, or one with half a surrogate pair (undecodable bytes of a file).
     """
+    problem = text_problem(text)
+    if problem is not None:
+        raise UsageError(f"text {problem}")
+
+
+def text_problem(text: Any) -> str | None:
+    """Why no tokenizer can read it, as what is said of it; None if any can."""
     if not isinstance(text, str):
-        raise UsageError(f"text must be a string; given {type(text).__name__}")
+        return f"must be a string; given {type(text).__name__}"
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UsageError(
-            f"text must be valid Unicode; found a lone surrogate, {text[error.start]!r}, at {error.start}"
-        ) from error
+        return f"must be valid Unicode; found a lone surrogate, {text[error.start]!r}, at {error.start}"
+    return None

@@ -231,6 +231,23 @@ def test_asyncio(model: nmt_trt.Model) -> None:
     assert asyncio.run(both()) == [model.translate("one"), model.translate("two")]
 
 
+def test_a_callback_may_close_the_model(directory: Path) -> None:
+    model = nmt_trt.load(directory, backend="onnxruntime")
+    closed: Future[None] = Future()
+
+    def close(_: Future[str]) -> None:
+        try:
+            model.close()
+            closed.set_result(None)
+        except RuntimeError as error:
+            closed.set_exception(error)
+
+    model.translate_async("one two three").add_done_callback(close)
+    closed.result(PATIENCE)
+    with pytest.raises(UsageError, match="closed"):
+        model.translate_async("one")
+
+
 def test_ctrl_c_drops_what_has_not_begun(directory: Path) -> None:
     program = """
 import sys

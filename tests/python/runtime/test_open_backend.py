@@ -175,6 +175,10 @@ def test_a_source_that_is_too_long_names_both_ways(directory: Path, core: FakeCo
     for options, command in (
         ({}, f"nmt-trt build {directory}"),
         ({"trust_engines": True}, f"nmt-trt build {directory} --target sm_80 --precision fp32"),
+        (
+            {"trust_engines": True, "decoder": "engines"},
+            f"nmt-trt build {directory} --target sm_80 --precision fp32 --decoder engines",
+        ),
     ):
         model = nmt_trt.load(directory, **options)  # type: ignore[arg-type]
         with pytest.raises(UsageError) as error:

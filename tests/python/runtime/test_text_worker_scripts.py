@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from nmt_trt.demo import demo_directory
 from runtime.processes import PATIENCE, alive, until, write_translator
 
 SCRIPT = """
@@ -31,6 +32,7 @@ def main():
             model.translate(texts, max_length=3)
 
 """
+TEXT_FILES = "nmt_trt-texts-*"
 GUARDED = SCRIPT + 'if __name__ == "__main__":\n    main()\n'
 
 
@@ -71,8 +73,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def script(directory: Path, tmp_path: Path) -> Iterator[Callable[..., Script]]:
     started: list[Script] = []
 
-    def start(text: str, **options: Any) -> Script:
-        started.append(Script(directory, tmp_path / "script.py", text, **options))
+    def start(text: str, model: Path = directory, **options: Any) -> Script:
+        started.append(Script(model, tmp_path / "script.py", text, **options))
         return started[-1]
 
     yield start
@@ -120,7 +122,72 @@ def test_workers_do_not_outlive_a_process_that_is_killed(script: Callable[..., S
     until(lambda: not any(map(alive, workers)))
 
 
-def test_a_script_that_does_not_guard_what_it_does(script: Callable[..., Script]) -> None:
-    errors = script(SCRIPT + "main()\n").finish()
+@pytest.mark.parametrize("model", ["tiny", "bundled"])
+def test_a_script_that_does_not_guard_what_it_does(script: Callable[..., Script], directory: Path, model: str) -> None:
+    """The bundled model's tokenizers are more than a pipe takes."""
+    errors = script(SCRIPT + "main()\n", directory if model == "tiny" else demo_directory()).finish()
     assert "UsageError: a script that loads a model with text_workers must do so under" in errors
     assert errors.rstrip().splitlines()[-1].startswith("nmt_trt.errors.BackendError: a text worker has ended")
+
+
+REST = """
+import atexit, multiprocessing, os, sys, threading
+import nmt_trt
+
+def load():
+    return nmt_trt.load(sys.argv[1], backend="onnxruntime", threads=1, text_workers=1)
+
+def count(model):
+    print(len(model.translate(["one two three"] * 100, max_length=3)), flush=True)
+
+def told(future):
+    print(len(future.result()), flush=True)
+
+def end(model):
+    model.close()
+    os._exit(0)
+
+def in_a_child():
+    global kept
+    kept = load()
+    count(kept)
+
+if __name__ == "__main__":
+    """
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("model = load(); atexit.register(count, model)", 1),
+        ("model = load(); model.warmup(); atexit.register(count, model)", 1),
+        ("model = load(); model.translate_async(['a'] * 100).add_done_callback(told)", 1),
+        ("model = load(); threading.Timer(0.5, count, [model]).start()", 1),
+        ("child = multiprocessing.get_context('spawn').Process(target=in_a_child); child.start(); child.join()", 1),
+        ("child = multiprocessing.get_context('fork').Process(target=in_a_child); child.start(); child.join()", 1),
+        (
+            "model = load(); count(model); here = os.fork(); count(model); here or end(model); os.wait(); count(model)",
+            4,
+        ),
+    ],
+    ids=["at exit", "at exit, started", "asynchronous", "thread", "spawned child", "forked child", "fork"],
+)
+def test_processes_and_their_ends(script: Callable[..., Script], text: str, lines: int) -> None:
+    """A process translates to its end, and ends by itself."""
+    run = script(REST + text)
+    assert [run.line() for _ in range(lines)] == ["100\n"] * lines
+    assert run.finish() == "" and run.process.returncode == 0
+
+
+def test_no_file_is_left(script: Callable[..., Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a process is killed is seen by its workers."""
+    (tmp_path / "files").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "files"))
+    run = script(GUARDED, for_ever=True)
+    assert run.line() == "loaded\n"
+    run.line()
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "files").glob(TEXT_FILES)] == [0o600]
+    run.process.kill()
+    until(lambda: not any((tmp_path / "files").glob(TEXT_FILES)))
+    assert script(GUARDED).finish() == ""
+    assert not any((tmp_path / "files").glob(TEXT_FILES))

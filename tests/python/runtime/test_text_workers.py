@@ -25,6 +25,7 @@ from nmt_trt.model_directory import read_tokenizer_files
 from nmt_trt.runtime import text_workers
 from nmt_trt.runtime.text_tasks import TextRecipe, encode_sources, pack, unpack
 from nmt_trt.runtime.text_workers import CHUNKS_PER_WORKER, FEWEST_TEXTS, SMALLEST_CHUNK, Calls, TextWorkers
+from nmt_trt.text.pipeline import TextPipeline
 from random_models import write_random_model
 from runtime.processes import PATIENCE, alive, until, write_translator
 
@@ -32,6 +33,10 @@ WORKERS = 2
 WORDS = ("one", "two,", "three", "(four)", "harbour's", "漢字", "“five”", "the", "sun.")
 MANY = 3 * FEWEST_TEXTS
 QUICK: dict[str, Any] = {"max_length": 6, "beam_size": 2}
+
+
+def kill_this_process(pipeline: TextPipeline) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def texts(count: int = MANY) -> list[str]:
@@ -160,8 +165,19 @@ def test_the_same_errors_of_the_same_texts(here: nmt_trt.Model, shared: nmt_trt.
         kind, message = outcome(lambda ask=ask: ask(here))  # type: ignore[misc]
         assert outcome(lambda ask=ask: ask(shared)) == (kind, message)  # type: ignore[misc]
         failures[kind] = failures.get(kind, 0) + 1
-    assert failures == {SourceError: 3, UsageError: 4, AttributeError: 1, LineError: 1}
+    assert failures == {SourceError: 7, UsageError: 1, LineError: 1}
     assert outcome(lambda: shared.translate(with_two("word " * 500)))[1].startswith(f"texts[{MANY // 3}] has ")
+
+
+def test_strings_of_other_classes(here: nmt_trt.Model, shared: nmt_trt.Model) -> None:
+    class Marked(str):
+        """Cannot be sent to a process: it is of this function, and its making takes two."""
+
+        def __new__(cls, text: str, mark: int) -> Marked:
+            return super().__new__(cls, text)
+
+    given = [Marked(text, number) for number, text in enumerate(texts())]
+    assert shared.translate(given, **QUICK) == here.translate(texts(), **QUICK)
 
 
 def test_languages_reach_the_workers(directory: Path, here: nmt_trt.Model) -> None:
@@ -340,6 +356,15 @@ def test_a_model_that_nobody_holds_any_more_leaves_no_process(directory: Path) -
     del model
     gc.collect()
     until(lambda: not any(map(alive, begun)))
+
+
+def test_workers_that_end_at_their_start(model: nmt_trt.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(text_workers, "warm_up", kill_this_process)
+        with pytest.raises(BackendError, match="a text worker has ended"):
+            model.warmup()
+    model.warmup()
+    assert len(pids(model)) == 1
 
 
 def test_processes_that_cannot_be_started(model: nmt_trt.Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ import nmt_trt
 from cli.fake_model import FakeModel
 from importing.nemo_archives import write_random_nemo
 from nmt_trt.errors import LineError, UsageError
+from nmt_trt.runtime.stream import document_windows
+from runtime.processes import write_translator
 
 
 def test_the_same_as_all_at_once_whatever_the_window(tmp_path: Path) -> None:
@@ -118,6 +120,21 @@ def test_a_refused_line_is_named_after_what_precedes_it() -> None:
     assert [next(answers) for _ in range(3)] == ["ONE", "TWO", "THREE"]
     with pytest.raises(LineError, match="^line 4: has 8 tokens"):
         next(answers)
+
+
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [("half \udc80", "must be valid Unicode; found a"), (None, "must be a string"), (7, "must")],
+)
+def test_what_is_no_text_is_a_refused_line(tmp_path: Path, bad: Any, problem: str) -> None:
+    model = nmt_trt.load(write_translator(tmp_path), backend="onnxruntime", threads=1)
+    lines: list[Any] = ["one", "two", bad, "four"]
+    for ways in (model.translate_iter(lines, max_length=3), document_windows(model, lines, max_length=3)):
+        answers = iter(ways)
+        assert next(answers)
+        with pytest.raises(LineError, match=f"^line 3: {problem}"):
+            for _ in answers:
+                pass
 
 
 @pytest.mark.parametrize("error", [OSError("the disk is gone"), ValueError("no such line")])
