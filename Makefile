@@ -5,7 +5,10 @@ BIN := $(VENV)/bin
 NEMO := build/nemo_toolkit-1.23.0
 # TensorRT's headers as the PyPI package kernel-lens carries them; set TensorRT_ROOT to build for another version.
 HEADERS := build/tensorrt-headers-10.14
-export TensorRT_ROOT ?= $(abspath $(HEADERS))
+ifndef TensorRT_ROOT
+FETCHED := $(HEADERS)
+export TensorRT_ROOT := $(abspath $(HEADERS))
+endif
 CXX_BUILD := build/cpp
 # What the C++ tests are compiled for: this machine's GPU, or Hopper where there is none. The package has all.
 ARCHITECTURE = $(or $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2> /dev/null | head -1 | tr -d .),90)
@@ -67,7 +70,7 @@ $(HEADERS): | $(VENV)/bin/python
 	$(BIN)/python -m zipfile -e build/kernel-lens/kernel_lens-2.0.1-py3-none-any.whl build/kernel-lens
 	mv build/kernel-lens/kernel_lens/include/tensorrt $@
 
-$(VENV)/package.stamp: $(VENV)/bin/python constraints.txt $(SOURCES) | $(HEADERS)
+$(VENV)/package.stamp: $(VENV)/bin/python constraints.txt $(SOURCES) | $(FETCHED)
 	$(BIN)/python -m pip install -q -c constraints.txt .
 	touch $@
 

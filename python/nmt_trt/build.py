@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nmt_trt.errors import UsageError
+from nmt_trt.errors import ArchiveError, UsageError
 from nmt_trt.export.graph import PRECISIONS
-from nmt_trt.model_directory import write_model_directory
+from nmt_trt.model_directory import WEIGHTS_FILE, write_model_directory
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.models.importing import import_checkpoint
+from nmt_trt.models.importing import import_checkpoint, is_huggingface
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ def build(checkpoint: str | Path, directory: str | Path, *, overwrite: bool = Fa
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}; given {precision!r}")
+    if (Path(checkpoint) / WEIGHTS_FILE).is_file() and not is_huggingface(Path(checkpoint)):
+        raise ArchiveError(f"{checkpoint}: a model directory already; build its engines: nmt-trt build {checkpoint}")
     imported = import_checkpoint(checkpoint)
     write_model_directory(
         Path(directory),

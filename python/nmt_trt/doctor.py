@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sys
 import tempfile
 import time
@@ -18,16 +17,18 @@ from nmt_trt import _core
 from nmt_trt.cache import cache_folder
 from nmt_trt.demo import demo_archive
 from nmt_trt.engines.flavours import FlavourName, load_flavour
-from nmt_trt.engines.library import find_library, find_shims, library_version
+from nmt_trt.engines.library import find_library, find_shims, library_version, shim_headers
 from nmt_trt.errors import EngineError, Error
 from nmt_trt.gpu import driver_cuda_version, find_gpus
 from nmt_trt.runtime.tensorrt import BUILD_WITH_CUDA
 
-REINSTALL = "pip install --force-reinstall nmt_trt"
+REINSTALL = "pip install --force-reinstall --no-cache-dir ."
 EXTRAS = {
     "torch": ("the torch modules: training, tests", ("torch",)),
     "zh": ("Chinese text", ("jieba", "opencc", "pangu")),
     "ja": ("Japanese text", ("ipadic", "mecab-python3", "pangu")),
+    "documents": ("running text split into sentences", ("sentencesplit",)),
+    "hub": ("models by name from the Hugging Face hub", ("huggingface_hub",)),
 }
 """Extra -> what it is for, and the distributions that it installs."""
 
@@ -53,7 +54,7 @@ class Check:
 
 def diagnose() -> list[Check]:
     """Every check; the last one translates a sentence with the bundled model, making its directory if need be."""
-    return [
+    checks = [
         _python(),
         _package(),
         _onnxruntime(),
@@ -63,8 +64,8 @@ def diagnose() -> list[Check]:
         *(_extra(name) for name in EXTRAS),
         _demo_model(),
         _cache(),
-        _translation(),
     ]
+    return [*checks, _translation(REINSTALL if works(checks) else None)]
 
 
 def works(checks: list[Check]) -> bool:
@@ -141,14 +142,13 @@ def _fitting_shim(flavour: FlavourName, version: str) -> str:
         EngineError: there is none.
     """
     major, minor = (int(number) for number in version.split(".")[:2])
-    shims = [Path(shim).name for shim in find_shims()]
-    for shim in shims:
-        found = re.fullmatch(rf"libnmt_trt_engine_{flavour.replace('-', '_')}_(\d+)_(\d+)\.so", shim)
-        if found is None or int(found[1]) != major:
-            continue
-        if int(found[2]) == minor or (flavour == "tensorrt" and int(found[2]) < minor):
+    shims = find_shims()
+    for headers, shim in shim_headers(flavour, shims).items():
+        if headers[0] == major and (headers[1] == minor or (flavour == "tensorrt" and headers[1] < minor)):
             return shim
-    raise EngineError(f"no engine shim fits it, only {', '.join(shims)}; mend it with: {BUILD_WITH_CUDA}")
+    names = ", ".join(Path(shim).name for shim in shims)
+    build = f"TensorRT_ROOT=<the headers of {flavour} {major}.{minor}> {BUILD_WITH_CUDA}"
+    raise EngineError(f"no engine shim fits it, only {names}; mend it with: {build}")
 
 
 def _extra(name: str) -> Check:
@@ -181,8 +181,8 @@ def _cache() -> Check:
     return Check(name="cache folder", ok=True, needed=True, detail=str(folder))
 
 
-def _translation() -> Check:
-    return _attempt("translation", _translate_one, REINSTALL)
+def _translation(fix: str | None) -> Check:
+    return _attempt("translation", _translate_one, fix)
 
 
 def _translate_one() -> str:
@@ -194,7 +194,7 @@ def _translate_one() -> str:
     return f"'Good morning!' became {text!r} in {time.perf_counter() - started:.2f} s with {model.backend}"
 
 
-def _attempt(name: str, act: Callable[[], str], fix: str) -> Check:
+def _attempt(name: str, act: Callable[[], str], fix: str | None) -> Check:
     try:
         return Check(name=name, ok=True, needed=True, detail=act())
     except Exception as error:

@@ -26,6 +26,7 @@ from nmt_trt.export.stored_exponents import exponents_metadata, read_exponents
 from nmt_trt.export.stored_islands import read_float32_blocks, write_float32_blocks
 from nmt_trt.export.weights_file import WeightLocation, weight_locations
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.imported import describe_invalid
 from nmt_trt.models.weights import weight_shapes
 
 CONFIG_FILE = "config.json"
@@ -71,7 +72,7 @@ def write_model_directory(
     _check_weights(config, weights)
     with _replacing(path, overwrite=overwrite) as directory:
         (directory / CONFIG_FILE).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, directory / WEIGHTS_FILE)
+        _save({name: np.ascontiguousarray(array) for name, array in weights.items()}, directory / WEIGHTS_FILE)
         for name, content in tokenizer_files.items():
             (directory / name).write_bytes(content)
         export_graphs(directory, config, FP32)
@@ -123,7 +124,7 @@ def export_graphs(
         weights = read_weights(directory)
         islands = islands or plan_islands(config, weights, precision, read_float32_blocks(directory, config, precision))
         weights_path = directory / weights_file(precision)
-        save_file(low_weights(config, weights, precision, islands), weights_path, exponents_metadata(islands))
+        _save(low_weights(config, weights, precision, islands), weights_path, exponents_metadata(islands))
     locations = weight_locations(weights_path)
     for name, graph in make_graphs(config, locations, precision, islands or Islands()).items():
         target = directory / graph_file(name, precision)
@@ -147,6 +148,11 @@ def read_config(directory: Path) -> TransformerConfig:
     Raises:
         ModelDirectoryError: no such directory, a file is missing, or config.json is not valid.
     """
+    if directory.is_file():
+        raise ModelDirectoryError(
+            f"{directory}: a file, not a model directory; of a checkpoint make one with: nmt-trt build {directory} "
+            "MODEL_DIR; text is read from standard input"
+        )
     if not directory.is_dir():
         raise ModelDirectoryError(
             f"{directory}: not a model directory; make one with: nmt-trt build CHECKPOINT {directory}"
@@ -158,7 +164,7 @@ def read_config(directory: Path) -> TransformerConfig:
     try:
         return TransformerConfig.model_validate_json((directory / CONFIG_FILE).read_bytes())
     except ValidationError as error:
-        raise ModelDirectoryError(f"{directory / CONFIG_FILE}: {error}") from error
+        raise ModelDirectoryError(f"{directory / CONFIG_FILE}: {describe_invalid(error)}") from error
 
 
 def attention_graph(directory: Path) -> Path:
@@ -237,7 +243,11 @@ def _link(source: str, target: str) -> None:
 
 @contextmanager
 def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary sibling directory that takes `path`'s place when the block succeeds and vanishes when it fails."""
+    """A temporary sibling directory that takes `path`'s place when the block succeeds and vanishes when it fails.
+
+    Of a symbolic link it takes the place of what that leads to.
+    """
+    path = path.resolve()
     if path.exists():
         if not path.is_dir():
             raise ModelDirectoryError(f"{path}: exists and is not a directory")
@@ -261,6 +271,12 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _save(tensors: dict[str, np.ndarray], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file with the permissions that a new file has; the library keeps it to its owner."""
+    save_file(tensors, path, metadata)
+    path.chmod(0o666 & ~_umask())
 
 
 def _umask() -> int:

@@ -83,7 +83,7 @@ class GenerationOptions(ScoreOptions):
             NeMo's leak between the sentences of a batch (docs/design.md) is there on the CPU, not on the GPU. "hf":
             that of transformers' generate(), token for token (docs/policy-hf.md). "sample" is no search:
             `num_hypotheses` translations are drawn at random, each by itself, and returned in the order of their
-            draws (docs/generation.md).
+            draws (docs/sampling.md).
         batch_size: what is searched together, at most, counted as `batch_type` says; 32 sentences on the CPU by
             default, and on the GPU as many as the engines take, which is also the most that they can.
         batch_type: "sentences", or "tokens": source tokens with padding, which are the sentences of a batch times the

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from nmt_trt.build import build as build_model
-from nmt_trt.cli.console import notice, working
+from nmt_trt.cli.console import Tables, notice, working
 from nmt_trt.cli.engine_progress import EngineProgress
 from nmt_trt.cli.facts import aligned, model_facts
 from nmt_trt.cli.verbose import engine_log
@@ -34,7 +33,7 @@ from nmt_trt.errors import UsageError
 from nmt_trt.export.graph import PRECISIONS
 from nmt_trt.inspection import inspect_path
 from nmt_trt.model_directory import add_precision, read_config
-from nmt_trt.models.importing import is_huggingface
+from nmt_trt.models.importing import is_huggingface, is_model_name
 from nmt_trt.runtime.precision import held_precisions
 
 _ENGINES = "Engines"
@@ -196,6 +195,8 @@ def build(
     builder = engines.builder()
     no_engines = isinstance(builder, EngineBuilder) and builder.flavour is None
     if model_dir is None:
+        if not checkpoint.exists() and not is_model_name(checkpoint):
+            raise UsageError(f"{checkpoint}: no such file or directory")
         if not checkpoint.is_dir() or is_huggingface(checkpoint):
             raise UsageError("give the directory to make as well: nmt-trt build CHECKPOINT MODEL_DIR")
         model_dir = checkpoint
@@ -276,7 +277,7 @@ def _print_engines(report: EngineReport) -> None:
             f"{made.plan_bytes:,}",
             seconds,
         )
-    console = Console(highlight=False)
+    console = Tables(highlight=False)
     console.print()
     console.print(table)
     fresh = [engine.record for engine in report.engines if engine.fresh]

@@ -15,6 +15,14 @@ from nmt_trt.results import Timings
 Advance = Callable[[int], None]
 
 
+class Tables(Console):
+    """Standard output, for tables. That nobody reads it any more is the command's business: rich would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Within rich's handling of a BrokenPipeError."""
+        raise
+
+
 def can_show_progress(*, quiet: bool) -> bool:
     """Whether somebody may be looking at stderr."""
     return not quiet and sys.stderr.isatty()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
-from nmt_trt.cli.console import counting, print_timings
+from nmt_trt.cli.console import Tables, counting, print_timings
 from nmt_trt.cli.options import RuntimeFlags, SearchFlags
 from nmt_trt.cli.session import open_model
 from nmt_trt.errors import ModelDirectoryError
@@ -31,7 +29,7 @@ def demo(*, search: SearchFlags, runtime: RuntimeFlags) -> None:
     for translation in translations:
         print(f"{translation.source}\n  {translation.text}")
     print()
-    print_timings(Console(), spent, len(lines))
+    print_timings(Tables(), spent, len(lines))
 
 
 def sample_text() -> str:

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from nmt_trt.cli.command import EXIT_FAILURE
+from nmt_trt.cli.console import Tables
 from nmt_trt.doctor import Check, diagnose, works
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -32,7 +32,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _show(checks: list[Check], working: bool) -> None:
-    console = Console(highlight=False)
+    console = Tables(highlight=False)
     width = max(len(check.name) for check in checks)
     for check in checks:
         state, style = _state(check)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from nmt_trt import Model
 from nmt_trt.cli.answers import translation_text
-from nmt_trt.cli.console import counting, print_timings, stage_seconds
+from nmt_trt.cli.console import Tables, counting, print_timings, stage_seconds
 from nmt_trt.cli.files import open_output, parallel_lines
 from nmt_trt.cli.options import ModelDirectory, RuntimeFlags, SearchFlags, TextWorkers
 from nmt_trt.cli.session import open_model
@@ -66,7 +65,7 @@ def evaluate(
     for name, metric in metrics.items():
         print(f"{name} {scores[name]:.2f}  {metric.get_signature().format()}")
     print(f"{seconds:.1f} s for {len(sources):,} sentences, {model.backend}\n")
-    print_timings(Console(), spent, len(sources))
+    print_timings(Tables(), spent, len(sources))
 
 
 def _print_json(

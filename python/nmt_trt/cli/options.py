@@ -280,7 +280,7 @@ class RuntimeFlags:
     source_language: Annotated[
         str | None,
         typer.Option(
-            help="Of a multilingual model, the language to translate from.",
+            help="Of a multilingual model, the language to translate from; of any other, whose rules for text to use.",
             show_default="the model's",
             rich_help_panel=_RUNTIME,
         ),
@@ -288,7 +288,7 @@ class RuntimeFlags:
     target_language: Annotated[
         str | None,
         typer.Option(
-            help="Of a multilingual model, the language to translate to.",
+            help="Of a multilingual model, the language to translate to; of any other, whose rules for text to use.",
             show_default="the model's",
             rich_help_panel=_RUNTIME,
         ),

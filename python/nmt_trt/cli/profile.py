@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from nmt_trt.cli.console import Tables
 from nmt_trt.cli.engine_progress import EngineProgress
 from nmt_trt.cli.options import ModelDirectory
 from nmt_trt.demo import demo_directory
@@ -64,20 +64,20 @@ def profile(
 
     Example: nmt-trt profile my_model/ --graph decoder --batch 32
     """
-    builder = choose_builder(backend)
+    directory = model_dir or demo_directory()
+    config = read_config(directory)
+    accepted = model_shapes(config, **read_engine_sizes(directory, config))
+    taken = gpu_precision(precision, directory, config)
+    specs = _chosen(graph, model_plans(config, taken, accepted))
+    builder = choose_builder(backend, for_others=False)
     if builder.flavour is None or builder.gpu is None:
         raise EngineError(f"no engines to profile: {builder.remark.removeprefix('none: ')}")
     flavour = builder.flavour
-    directory = model_dir or demo_directory()
-    config = read_config(directory)
-    taken = gpu_precision(precision, directory, config)
-    accepted = model_shapes(config, **read_engine_sizes(directory, config))
     batch = batch or accepted.batch.opt
     sizes = {
         "T": padded_tokens(batch * (source or accepted.source.opt)),
         "R": batch * (beam_size or config.generation.beam_size),
     }
-    specs = _chosen(graph, model_plans(config, taken, accepted))
     shapes = {spec: run_shapes(directory, spec, sizes) for spec in specs}
     times: dict[str, list[LayerTime]] = {}
     with EngineProgress(quiet=quiet) as progress:
@@ -120,4 +120,4 @@ def _print_table(times: dict[str, list[LayerTime]]) -> None:
         table.add_row(graph, layer.name, str(layer.calls), f"{layer.mean_us:.1f}", share)
     table.add_section()
     table.add_row("", "total", "", f"{total:.1f}", "")
-    Console(highlight=False).print(table)
+    Tables(highlight=False).print(table)

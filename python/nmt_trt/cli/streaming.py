@@ -46,11 +46,11 @@ def answer_stream(
         LineError: a line cannot be used; everything before it has been written.
     """
     if flags.num_hypotheses > 1 and not several:
-        raise UsageError("--num-hypotheses above 1 needs --json, which has room for them")
+        raise UsageError(f"--num-hypotheses above 1 {_no_room(keep_ends)} them")
     if flags.token_scores and not several:
-        raise UsageError("--token-scores needs --json, which has room for them")
+        raise UsageError(f"--token-scores {_no_room(keep_ends)} them")
     if flags.attention and not several:
-        raise UsageError("--attention needs --json, which has room for it")
+        raise UsageError(f"--attention {_no_room(keep_ends)} it")
     options = search.keywords(
         num_hypotheses=flags.num_hypotheses, token_scores=flags.token_scores, attention=flags.attention
     )
@@ -82,3 +82,7 @@ def _write(windows: Iterator[list[Answer]], render: Callable[[Answer], str], sin
         sink.flush()
         count += len(window)
     return count
+
+
+def _no_room(document: bool) -> str:
+    return "contradicts --document, which has no room for" if document else "needs --json, which has room for"

@@ -20,6 +20,7 @@ from nmt_trt.errors import EngineError, UsageError
 from nmt_trt.gpu import Gpu, capability_of, find_gpus
 from nmt_trt.model_directory import read_config
 
+_AHEAD = "; TensorRT-RTX also builds engines without a GPU: name their target, such as --target sm_86"
 BuilderName = Literal["auto", "tensorrt", "tensorrt-rtx", "onnxruntime"]
 PlanStarted = Callable[[PlanSpec, int, int], None]
 """Called before a plan is built or found, with its number, from 1, and the number of plans."""
@@ -68,12 +69,15 @@ class EngineBuilder:
     remark: str
 
 
-def choose_builder(backend: BuilderName = "auto", targets: Sequence[str] = ()) -> EngineBuilder:
+def choose_builder(
+    backend: BuilderName = "auto", targets: Sequence[str] = (), *, for_others: bool = True
+) -> EngineBuilder:
     """What builds engines here.
 
     Args:
         backend: what is to run them. "auto" takes what works here, if anything does; "onnxruntime" needs none.
         targets: architectures, "sm_86", to build for ahead of time, which needs no GPU; none for this machine's GPU.
+        for_others: whether to say without a GPU that there are targets.
 
     Raises:
         UsageError: no such backend, or a target that it cannot build for.
@@ -87,7 +91,7 @@ def choose_builder(backend: BuilderName = "auto", targets: Sequence[str] = ()) -
     if backend == "onnxruntime":
         return EngineBuilder(None, None, (), "none: ONNX Runtime needs none")
     try:
-        flavour, gpu = _flavour_here(backend)
+        flavour, gpu = _flavour_here(backend, "" if not for_others else _AHEAD)
     except EngineError as error:
         if backend == "auto":
             return EngineBuilder(None, None, (), f"none: {error}")
@@ -181,7 +185,7 @@ def _ahead_of_time_flavour(backend: BuilderName, targets: Sequence[str]) -> Flav
     return flavour
 
 
-def _flavour_here(backend: BuilderName) -> tuple[Flavour, Gpu]:
+def _flavour_here(backend: BuilderName, hint: str) -> tuple[Flavour, Gpu]:
     name = _flavour_name(backend)
     found = [load_flavour(name)] if name is not None else find_flavours()
     if not found:
@@ -189,9 +193,7 @@ def _flavour_here(backend: BuilderName) -> tuple[Flavour, Gpu]:
     try:
         return found[0], find_gpus()[0]
     except OSError as error:
-        raise EngineError(
-            f"{error}; TensorRT-RTX also builds engines without a GPU: name their target, such as --target sm_86"
-        ) from error
+        raise EngineError(f"{error}{hint}") from error
 
 
 def trtexec_flavour(backend: BuilderName) -> FlavourName:

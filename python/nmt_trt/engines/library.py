@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +20,16 @@ and later (101401 is 10.14.1)."""
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a flavour's library comes from: a Python package that holds it, the names that the system may know it by,
-    newest first, and the command that installs it."""
+    """Where a flavour's library comes from: a Python package that holds it, and the names that the system may know it
+    by, newest first."""
 
     package: str
     names: tuple[str, ...]
-    fix: str
 
 
 _SOURCES: dict[FlavourName, _Source] = {
-    "tensorrt": _Source("tensorrt_libs", ("libnvinfer.so.11", "libnvinfer.so.10"), "pip install tensorrt"),
-    "tensorrt-rtx": _Source("tensorrt_rtx_libs", ("libtensorrt_rtx.so.1",), "pip install tensorrt-rtx"),
+    "tensorrt": _Source("tensorrt_libs", ("libnvinfer.so.11", "libnvinfer.so.10")),
+    "tensorrt-rtx": _Source("tensorrt_rtx_libs", ("libtensorrt_rtx.so.1",)),
 }
 _BUILD_FIX = "pip install . --config-settings=cmake.define.TensorRT_ROOT=<folder of TensorRT's headers>"
 
@@ -64,7 +65,7 @@ def find_library(flavour: FlavourName, option: str | None = None) -> str:
             return name
     raise EngineError(
         f"no library for {flavour}: not in the Python package {source.package}, nor known to the system "
-        f"({'; '.join(problems)}); mend it with: {source.fix}"
+        f"({'; '.join(problems)}); mend it with: {_install_command(flavour)}"
     )
 
 
@@ -74,14 +75,20 @@ def find_shims() -> list[str]:
     Raises:
         EngineError: this build has none.
     """
-    folder = Path(_core.__file__).parent
-    shims = sorted(str(path) for path in folder.glob("libnmt_trt_engine_*.so"))
+    shims = _shims()
     if not shims:
         raise EngineError(
-            f"no engine shim (libnmt_trt_engine_*.so) in {folder}: nmt_trt was built without CUDA or without "
+            f"no engine shim (libnmt_trt_engine_*.so) in {_folder()}: nmt_trt was built without CUDA or without "
             f"TensorRT's headers; mend it with: {_BUILD_FIX}"
         )
     return shims
+
+
+def shim_headers(flavour: FlavourName, shims: Sequence[str]) -> dict[tuple[int, int], str]:
+    """The names of a flavour's shims by the version of the headers that they were compiled with: (10, 14)."""
+    pattern = re.compile(rf"libnmt_trt_engine_{flavour.replace('-', '_')}_(\d+)_(\d+)\.so")
+    found = [pattern.fullmatch(Path(shim).name) for shim in shims]
+    return {(int(name[1]), int(name[2])): name[0] for name in found if name is not None}
 
 
 def library_version(library: str) -> tuple[FlavourName, str]:
@@ -111,3 +118,21 @@ def _decode(number: int) -> tuple[FlavourName, str]:
         return "tensorrt", f"{number // 1000}.{number // 100 % 10}.{number % 100}"
     flavour: FlavourName = "tensorrt-rtx" if number < _TENSORRT_10_FROM else "tensorrt"
     return flavour, f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
+
+
+def _folder() -> Path:
+    return Path(_core.__file__).parent
+
+
+def _shims() -> list[str]:
+    return sorted(str(path) for path in _folder().glob("libnmt_trt_engine_*.so"))
+
+
+def _install_command(flavour: FlavourName) -> str:
+    """What installs a library that this build of the package fits, if it fits any."""
+    headers = shim_headers(flavour, _shims())
+    if not headers:
+        return f"pip install {flavour}"
+    major, minor = max(headers)
+    versions = f">={major}.{minor},<{major + 1}" if flavour == "tensorrt" else f"=={major}.{minor}.*"
+    return f"pip install '{flavour}{versions}'"

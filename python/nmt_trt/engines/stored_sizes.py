@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nmt_trt.engines.plan_spec import EngineSizes, Range, model_shapes
 from nmt_trt.errors import ModelDirectoryError, UsageError
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.imported import describe_invalid
 
 SIZES_FILE = "engine_sizes.json"
 
@@ -36,7 +37,9 @@ def read_engine_sizes(directory: Path, config: TransformerConfig) -> EngineSizes
         written = _SizesFile.model_validate_json(path.read_bytes()).model_dump(exclude_none=True)
         sizes = {name: Range.parse(text) for name, text in written.items()}
         model_shapes(config, **sizes)
-    except (UsageError, ValidationError) as error:
+    except ValidationError as error:
+        raise ModelDirectoryError(f"{path}: {describe_invalid(error)}") from error
+    except UsageError as error:
         raise ModelDirectoryError(f"{path}: {error}") from error
     return sizes
 

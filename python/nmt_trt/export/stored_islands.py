@@ -10,6 +10,7 @@ from nmt_trt.errors import ModelDirectoryError
 from nmt_trt.export.graph import Precision
 from nmt_trt.export.islands import block_names
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.models.imported import describe_invalid
 
 PRECISION_FILE = "precision.json"
 
@@ -61,4 +62,4 @@ def _read(directory: Path) -> _PrecisionFile:
     try:
         return _PrecisionFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ModelDirectoryError(f"{path}: {error}") from error
+        raise ModelDirectoryError(f"{path}: {describe_invalid(error)}") from error

@@ -32,7 +32,7 @@ def download(name: str) -> Path:
         MissingDependencyError: huggingface_hub is not installed.
         DownloadError: no such model, or no network and nothing in the cache.
     """
-    library = require("huggingface_hub", f"downloading {name}", extra="hub")
+    library = require("huggingface_hub", f"{name}: there is no such file or directory; downloading it", extra="hub")
     try:
         directory = Path(library.snapshot_download(name, allow_patterns=[*_SMALL_FILES, *_SAFE_WEIGHTS]))
         if not any(directory.glob("*.safetensors")):

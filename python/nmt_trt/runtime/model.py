@@ -13,6 +13,7 @@ from typing import NoReturn, Self, Unpack, overload
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.model_directory import read_tokenizer_files
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.option_checks import check_range
 from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
@@ -86,8 +87,7 @@ class Model:
                 workers that cannot be had.
         """
         check_text_workers(text_workers)
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1; given {threads}")
+        check_range("threads", threads, 1, None)
         self.directory = Path(directory)
         members = open_members(self.directory, ensemble)
         self.config: TransformerConfig = into_language(joint_config(members), target_language)

@@ -53,8 +53,8 @@ def open_tensorrt(
         ModelDirectoryError: a directory lacks the precision that was asked for.
         UsageError: more models than can be run, or engines that take no common sizes.
     """
-    precisions = [gpu_precision(options.precision, member.directory, member.config) for member in members]
     gpu = usable_gpu()
+    precisions = [gpu_precision(options.precision, member.directory, member.config) for member in members]
     problems: list[BackendError] = []
     for name in get_args(FlavourName) if flavour is None else (flavour,):
         try:

@@ -66,6 +66,21 @@ def test_build_errors(run: Run, tmp_path: Path, content: bytes | None, arguments
     assert not (tmp_path / "model").exists()
 
 
+def test_a_path_that_is_not_there_is_said(run: Run, tmp_path: Path, model_dir: Path) -> None:
+    result = run("build", tmp_path / "typo")
+    assert (result.exit_code, result.stderr) == (2, f"error: {tmp_path / 'typo'}: no such file or directory\n")
+    (tmp_path / "text").write_text("It rains.")
+    result = run("inspect", tmp_path / "text")
+    assert result.exit_code == 1
+    result = run("translate", tmp_path / "text")
+    assert f"{tmp_path / 'text'}: a file, not a model directory;" in result.stderr
+    (model_dir / "engine_sizes.json").write_text("{}}")
+    result = run("inspect", model_dir)
+    (model_dir / "engine_sizes.json").unlink()
+    assert result.stderr.startswith(f"error: {model_dir / 'engine_sizes.json'}: Invalid JSON")
+    assert "http" not in result.stderr
+
+
 def test_an_unsupported_model_is_one_line(run: Run, tmp_path: Path) -> None:
     archive = write_random_nemo(tmp_path / "model.nemo", seed=1, hidden_act="tanh", extra={"head.num_layers": 5})
     result = run("inspect", archive.path)

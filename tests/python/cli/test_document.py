@@ -53,7 +53,7 @@ def test_the_package_is_missing(run: Run, fake: FakeModel, monkeypatch: pytest.M
     ("arguments", "message"),
     [
         (["--document", "--json"], "error: --document contradicts --json"),
-        (["--document", "--num-hypotheses", "2"], "error: --num-hypotheses above 1 needs --json"),
+        (["--document", "--num-hypotheses", "2"], "error: --num-hypotheses above 1 contradicts --document"),
         (["--batch-type", "tokens"], "error: batch_type='tokens' needs batch_size"),
         (["--batch-type", "tokens", "--batch-size", "9", "--deterministic"], "contradicts deterministic=True"),
         (["--batch-type", "words"], "Invalid value for '--batch-type'"),

@@ -104,6 +104,14 @@ def test_a_reader_that_has_had_enough(model_dir: Path, tmp_path: Path) -> None:
         assert finish(process) == (141, "")
 
 
+def test_a_reader_of_a_table_that_has_had_enough() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with started("doctor", stdout=writer) as process:
+        os.close(writer)
+        assert finish(process) == (141, "")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk(model_dir: Path) -> None:
     with open("/dev/full", "wb") as full, started("inspect", model_dir, stdout=full.fileno()) as process:

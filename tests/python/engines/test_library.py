@@ -73,9 +73,22 @@ def test_the_python_package_comes_before_the_system(packages: Path, monkeypatch:
         ("tensorrt-rtx", "tensorrt_rtx_libs.*libtensorrt_rtx.so.1: not here.*pip install tensorrt-rtx$"),
     ],
 )
-def test_a_missing_library(packages: Path, flavour: FlavourName, looked_for: str) -> None:
+def test_a_missing_library(
+    packages: Path, flavour: FlavourName, looked_for: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "_shims", list)
     with pytest.raises(EngineError, match=f"^no library for {flavour}: .*{looked_for}"):
         library.find_library(flavour)
+
+
+@pytest.mark.usefixtures("packages")
+def test_a_library_that_this_build_fits_is_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("tensorrt_10_14", "tensorrt_10_9", "tensorrt_rtx_1_4")
+    monkeypatch.setattr(library, "_shims", lambda: [f"/pkg/libnmt_trt_engine_{name}.so" for name in names])
+    with pytest.raises(EngineError, match="pip install 'tensorrt>=10.14,<11'$"):
+        library.find_library("tensorrt")
+    with pytest.raises(EngineError, match=r"pip install 'tensorrt-rtx==1.4.\*'$"):
+        library.find_library("tensorrt-rtx")
 
 
 def test_shims_lie_beside_the_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,8 @@ def test_what_cannot_be_profiled(run: Profile, directory: Path, arguments: list[
 def test_it_needs_a_gpu(run: Profile, directory: Path) -> None:
     result = run(directory)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "the NVIDIA driver sees no GPU" in result.stderr
+    assert result.stderr == "error: no engines to profile: the NVIDIA driver sees no GPU\n"
+    assert "--graph must be one of encoder," in run(directory, "--graph", "encoders").stderr
 
 
 def test_onnxruntime_is_not_offered(run: Profile, directory: Path) -> None:

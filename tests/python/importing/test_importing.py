@@ -11,6 +11,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
+from nmt_trt import build
 from nmt_trt.errors import ArchiveError, DownloadError, MissingDependencyError
 from nmt_trt.inspection import inspect_path
 from nmt_trt.model_directory import read_config
@@ -87,7 +88,10 @@ def test_no_network_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_missing_package_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingDependencyError, match=r"downloading owner/opus-mt-en-de needs .*nmt_trt\[hub\]"):
+    with pytest.raises(
+        MissingDependencyError,
+        match=r"owner/opus-mt-en-de: there is no such file .*; downloading it needs .*nmt_trt\[hub\]",
+    ):
         import_checkpoint(NAME)
 
 
@@ -102,4 +106,6 @@ def test_a_model_directory_is_no_checkpoint(tmp_path: Path) -> None:
     config = write_random_model(tmp_path / "model", 0)
     with pytest.raises(ArchiveError, match="no checkpoint; expected a config.json with a model_type"):
         import_checkpoint(tmp_path / "model")
+    with pytest.raises(ArchiveError, match="a model directory already; build its engines: nmt-trt build"):
+        build(tmp_path / "model", tmp_path / "other")
     assert inspect_path(tmp_path / "model").config == config == read_config(tmp_path / "model")

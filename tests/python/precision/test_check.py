@@ -147,6 +147,23 @@ def test_mending_an_overflow_starts_with_its_own_block() -> None:
     assert not after.layers[1].not_finite
 
 
+def test_add_precision_follows_a_link(tmp_path: Path) -> None:
+    directory, link = tmp_path / "models" / "model", tmp_path / "link"
+    write_random_model(directory, 1)
+    link.symlink_to(Path("models") / "model")
+    add_precision(link, BF16)
+    assert link.is_symlink() and (directory / graph_file("encoder", BF16)).is_file()
+    assert [path.name for path in directory.parent.iterdir()] == ["model"]
+
+
+def test_files_are_for_all_who_may_read_new_ones(tmp_path: Path) -> None:
+    write_random_model(tmp_path / "model", 1)
+    add_precision(tmp_path / "model", BF16)
+    (tmp_path / "new").touch()
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
+    assert modes == {(tmp_path / "new").stat().st_mode & 0o777}
+
+
 def test_layer_statistics() -> None:
     layer = Layer("x", 0)
     layer.add(np.array([3.0, -4.0], np.float32), np.array([3.0, -4.5], np.float32))

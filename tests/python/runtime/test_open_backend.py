@@ -180,7 +180,7 @@ def test_a_source_that_is_too_long_names_both_ways(directory: Path, core: FakeCo
             f"nmt-trt build {directory} --target sm_80 --precision fp32 --decoder engines",
         ),
     ):
-        model = nmt_trt.load(directory, **options)  # type: ignore[arg-type]
+        model = nmt_trt.load(directory, **options)
         with pytest.raises(UsageError) as error:
             model.generate([[BOS, *[5] * 15, EOS], [BOS, *[5] * 18, EOS]])
         assert f"; build larger ones with: {command} --source 1:8:20, or load the model with source='1:8:20'" in str(
