@@ -7,6 +7,9 @@ from typing import Any
 
 from nmt_trt.errors import UsageError
 
+LEAST_FACTOR = 1e-6
+"""Of what scores are multiplied with or divided by: less may leave no float32."""
+
 
 def check_range(name: str, value: Any, low: float | None, high: float | None, *, whole: bool = True) -> None:
     """Raise UsageError unless `value` is None, or a (whole) number from `low` to `high`, where these are given."""
@@ -23,6 +26,17 @@ def check_range(name: str, value: Any, low: float | None, high: float | None, *,
         raise UsageError(f"{name} must be {bounds}; given {value!r}")
 
 
+def plain(value: Any) -> Any:
+    """The Python number of a scalar of numpy or torch; anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise UsageError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} must be True or False; given {value!r}")
+
+
 def as_tokens(name: str, given: Any) -> tuple[int, ...]:
     """Token ids as a tuple of plain integers.
 
@@ -31,7 +45,7 @@ def as_tokens(name: str, given: Any) -> tuple[int, ...]:
     """
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise UsageError(f"{name} must be a list of token ids; given {given!r}")
-    tokens = tuple(token.item() if hasattr(token, "item") else token for token in given)
+    tokens = tuple(map(plain, given))
     for token in tokens:
         check_range(f"each token of {name}", token, 0, None)
         if token is None:

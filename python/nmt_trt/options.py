@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.option_checks import check_range
+from nmt_trt.option_checks import LEAST_FACTOR, check_flag, check_range, plain
 from nmt_trt.score_options import LEFT_ALONE, NO_TOKEN, ScoreOptions
 
 Policy = Literal["gnmt", "nemo", "hf", "sample"]
@@ -24,6 +24,7 @@ MAX_COVERAGE_PENALTY = 100
 MAX_TEMPERATURE = 100
 MAX_TOPK = 2**31 - 1
 MAX_SEED = 2**64 - 1
+FLAGS = ("deterministic", "token_scores", "attention", "replace_unknowns")
 SAMPLING: Mapping[str, float] = {"sampling_temperature": 1.0, "sampling_topk": 0, "sampling_topp": 1.0, "seed": 0}
 """The options of policy sample, and what they are when they are not given."""
 
@@ -96,7 +97,7 @@ class GenerationOptions(ScoreOptions):
             "sample" it changes scores only; not with policy "nemo".
         replace_unknowns: whether unknown tokens of a translated text are replaced by the source words that they attend
             to (docs/alignment.md); not of ids.
-        sampling_temperature: of policy "sample": what scores are divided by, above 0, at most 100.
+        sampling_temperature: of policy "sample": what scores are divided by, from 1e-6 to 100.
         sampling_topk: of policy "sample": only so many of the likeliest tokens may be drawn; 0 for all.
         sampling_topp: of policy "sample": of those only the likeliest, whose probabilities add up to this; above 0, at
             most 1.
@@ -147,6 +148,10 @@ class GenerationOptions(ScoreOptions):
         if self.max_length_factor is not None and self.max_length_delta is not None and self.max_length_delta < 0:
             raise UsageError(f"max_length_factor needs a max_length_delta of 0 or more; given {self.max_length_delta}")
         check_range("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
+        if self.num_hypotheses is None:
+            raise UsageError("num_hypotheses must be a number; given None")
+        for name in FLAGS:
+            check_flag(name, getattr(self, name))
         check_range("batch_size", self.batch_size, 1, None)
         self._check_batch_type()
         if self.policy not in get_args(Policy):
@@ -159,7 +164,7 @@ class GenerationOptions(ScoreOptions):
         self._check_policy_has()
 
     def _check_sampling(self) -> None:
-        check_range("sampling_temperature", self.sampling_temperature, 0, MAX_TEMPERATURE, whole=False)
+        check_range("sampling_temperature", self.sampling_temperature, LEAST_FACTOR, MAX_TEMPERATURE, whole=False)
         check_range("sampling_topk", self.sampling_topk, 0, MAX_TOPK)
         check_range("sampling_topp", self.sampling_topp, 0, 1, whole=False)
         check_range("seed", self.seed, 0, MAX_SEED)
@@ -167,8 +172,8 @@ class GenerationOptions(ScoreOptions):
             value = getattr(self, name)
             if value is None:
                 raise UsageError(f"{name} must be a number; given None")
-            if name in ("sampling_temperature", "sampling_topp") and value == 0:
-                raise UsageError(f"{name} must be above 0; given 0")
+            if name == "sampling_topp" and value == 0:
+                raise UsageError("sampling_topp must be above 0; given 0")
             if value != default and self.policy != "sample":
                 raise UsageError(f"{name} is of policy 'sample'; given policy {self.policy!r}")
         if self.policy == "sample" and self.beam_size not in (None, 1):
@@ -374,4 +379,4 @@ def make_options(**given: Unpack[GenerationKeywords]) -> GenerationOptions:
     unknown = sorted(set(given) - known)
     if unknown:
         raise UsageError(f"unknown generation option {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    return GenerationOptions(**given)
+    return GenerationOptions(**{name: plain(value) for name, value in given.items()})

@@ -75,8 +75,8 @@ class GenerationResult:
     """The outcome of `Model.generate`, in the order of the input.
 
     Attributes:
-        hypotheses: for each sentence `num_hypotheses` of them, best first; with policy "sample" in the order of their
-            draws.
+        hypotheses: for each sentence `num_hypotheses` of them, or as many as there are, best first; with policy
+            "sample" in the order of their draws.
         timings: where the time went.
     """
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nmt_trt.errors import UsageError
-from nmt_trt.option_checks import as_tokens, check_range
+from nmt_trt.option_checks import LEAST_FACTOR, as_tokens, check_range
 
 MAX_REPETITION_PENALTY = 100
+MAX_NGRAM = 2**31 - 1
 NO_TOKEN = -1
 LEFT_ALONE: Mapping[str, Any] = {
     "min_length": 0,
@@ -37,7 +38,7 @@ class ScoreOptions:
     Attributes:
         min_length: fewest generated tokens before EOS, 0 or more.
         repetition_penalty: what the score of a token that was seen before is multiplied with if it is negative, and
-            divided by otherwise; above 0, at most 100, 1 for none.
+            divided by otherwise; from 1e-6 to 100, 1 for none.
         no_repeat_ngram: length of n-grams that no translation holds twice; 0 for none.
         forced_bos: the first generated token; -1 for none.
         forced_eos: the last token of a translation that comes to its length limit; -1 for none.
@@ -57,10 +58,8 @@ class ScoreOptions:
 
     def __post_init__(self) -> None:
         check_range("min_length", self.min_length, 0, None)
-        check_range("no_repeat_ngram", self.no_repeat_ngram, 0, None)
-        check_range("repetition_penalty", self.repetition_penalty, 0, MAX_REPETITION_PENALTY, whole=False)
-        if self.repetition_penalty == 0:
-            raise UsageError("repetition_penalty must be above 0; given 0")
+        check_range("no_repeat_ngram", self.no_repeat_ngram, 0, MAX_NGRAM)
+        check_range("repetition_penalty", self.repetition_penalty, LEAST_FACTOR, MAX_REPETITION_PENALTY, whole=False)
         check_range("forced_bos", self.forced_bos, NO_TOKEN, None)
         check_range("forced_eos", self.forced_eos, NO_TOKEN, None)
         if self.bad_words is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from nmt_trt.results import Hypothesis, TargetScore
@@ -43,25 +44,30 @@ def score_json(source: str, target: str, score: TargetScore) -> str:
     """{"source", "target", "tokens", "log_prob", "token_scores"}."""
     fields = {
         "tokens": score.tokens.tolist(),
-        "log_prob": score.log_prob,
-        "token_scores": score.token_scores.tolist(),
+        "log_prob": _number(score.log_prob),
+        "token_scores": [_number(one) for one in score.token_scores.tolist()],
     }
     return _dump({"source": source, "target": target, **fields})
 
 
 def _fields(hypothesis: Hypothesis) -> dict[str, Any]:
     """Also "token_scores", and "attention" with "alignment", where they were asked for."""
-    fields = {
+    fields: dict[str, Any] = {
         "tokens": hypothesis.tokens.tolist(),
-        "score": hypothesis.score,
-        "log_prob": hypothesis.log_prob,
+        "score": _number(hypothesis.score),
+        "log_prob": _number(hypothesis.log_prob),
     }
     if hypothesis.token_scores is not None:
-        fields["token_scores"] = hypothesis.token_scores.tolist()
+        fields["token_scores"] = [_number(one) for one in hypothesis.token_scores.tolist()]
     if hypothesis.attention is not None and hypothesis.alignment is not None:
         fields |= {"attention": hypothesis.attention.tolist(), "alignment": hypothesis.alignment.tolist()}
     return fields
 
 
 def _dump(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _number(value: float) -> float | None:
+    """None where options leave a sentence no token: JSON has no infinity."""
+    return value if math.isfinite(value) else None

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
+from nmt_trt.option_checks import check_range
+from nmt_trt.options import MAX_SEED
 from nmt_trt.text.pipeline import text_problem
 
 SourceIds = npt.NDArray[Any] | Sequence[Sequence[int]] | Sequence[npt.NDArray[Any]] | Any
@@ -132,6 +134,13 @@ def check_count(name: str, given: int, sentences: int) -> None:
     """Raise UsageError unless there is one for each sentence."""
     if given != sentences:
         raise UsageError(f"{name} must have one for each of {sentences} sentences; given {given}")
+
+
+def check_first_number(given: Any) -> None:
+    """Raise UsageError unless sentences can be numbered from it."""
+    check_range("first_number", given, 0, MAX_SEED)
+    if given is None:
+        raise UsageError("first_number must be a number; given None")
 
 
 def pad_rows(rows: Sequence[Row], pad: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

@@ -22,7 +22,15 @@ from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.ensemble import joint_config, open_members
 from nmt_trt.runtime.hypotheses import empty_hypothesis
-from nmt_trt.runtime.inputs import Row, SourceIds, check_count, source_rows, source_texts, target_rows
+from nmt_trt.runtime.inputs import (
+    Row,
+    SourceIds,
+    check_count,
+    check_first_number,
+    source_rows,
+    source_texts,
+    target_rows,
+)
 from nmt_trt.runtime.scoring import ended_targets, scoring_options, target_scores
 from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_prefix
@@ -190,6 +198,7 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         if resolved.replace_unknowns:
             raise UsageError("replace_unknowns is of text, and generate() gives ids; use translate()")
+        check_first_number(first_number)
         rows = source_rows(src_ids, self.config)
         prefixes = None if target_prefix is None else target_rows("target_prefix", target_prefix, self.config)
         return self._generate(rows, resolved, progress, prefixes, range(first_number, first_number + len(rows)))
@@ -248,12 +257,14 @@ class Model:
         resolved = make_options(**options).resolve(self.config)
         started = time.perf_counter()
         given = source_texts("texts", texts)
+        prefix_texts = None if target_prefix is None else source_texts("target_prefix", target_prefix)
+        check_first_number(first_number)
         filled = [index for index, text in enumerate(given) if text.strip()]
         sources = [given[index] for index in filled]
         with Decoding(self._text_workers, pipeline, sources, resolved) as decoding:
             try:
                 rows = source_rows(self._text_workers.encode(pipeline, sources), self.config)
-                prefixes = encoded_prefixes(target_prefix, len(given), filled, pipeline, self.config)
+                prefixes = encoded_prefixes(prefix_texts, len(given), filled, pipeline, self.config)
                 preprocess = time.perf_counter() - started
                 numbers = [first_number + index for index in filled]
                 result = self._generate(rows, resolved, progress, prefixes, numbers, decoding.begin)
@@ -322,10 +333,11 @@ class Model:
         check_count("targets", len(translations), len(texts))
         try:
             rows = source_rows(self._text_workers.encode(pipeline, texts), self.config)
+            tokens = target_rows("targets", self._text_workers.encode_targets(pipeline, translations), self.config)
+            return self._score(rows, "targets", tokens, options, progress)
         except SourceError as error:
-            raise SourceError(error.index, error.problem, name="sources") from error
-        tokens = target_rows("targets", self._text_workers.encode_targets(pipeline, translations), self.config)
-        return self._score(rows, "targets", tokens, options, progress)
+            name = "sources" if error.name == "src_ids" else error.name
+            raise SourceError(error.index, error.problem, name=name) from error
 
     def generate_async(
         self, src_ids: SourceIds, *, target_prefix: SourceIds | None = None, **options: Unpack[GenerationKeywords]
@@ -373,7 +385,7 @@ class Model:
             prefix = None if target_prefix is None else one_prefix(target_prefix)
             return self._worker.submit(lambda: self.translate(text, target_prefix=prefix, **options))
         texts = list(text)
-        prefixes = None if target_prefix is None else list(target_prefix)
+        prefixes = target_prefix if target_prefix is None or isinstance(target_prefix, str) else list(target_prefix)
         return self._worker.submit(lambda: self.translate(texts, target_prefix=prefixes, **options))
 
     def translate_iter(

@@ -98,6 +98,9 @@ def translate_windows(
     if model.config.text is None:
         raise UsageError(f"{model.directory}: this model has no tokenizer; it can only generate from ids")
 
+    for name, given in (("lines", lines), ("target_prefix", target_prefix)):
+        if isinstance(given, str):
+            raise UsageError(f"{name} must be a list or an iterator of texts; given one text")
     prefixes = None if target_prefix is None else PrefixLines(target_prefix)
 
     def translate(window_lines: Sequence[str], first: int) -> list[Translation]:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
-from nmt_trt.runtime.inputs import Row, check_count, source_texts, target_rows
+from nmt_trt.runtime.inputs import Row, check_count, target_rows
 from nmt_trt.text.pipeline import TextPipeline
 
 Prefix = TypeVar("Prefix")
@@ -40,11 +40,10 @@ def encoded_prefixes(
     """
     if target_prefix is None:
         return None
-    prefixes = source_texts("target_prefix", target_prefix)
-    check_count("target_prefix", len(prefixes), texts)
+    check_count("target_prefix", len(target_prefix), texts)
     if config.text is not None and config.text.target_tokenizer.right_to_left:
         raise UsageError("this model writes its translations from their end; give the first tokens to generate()")
-    given = [prefixes[index] for index in filled]
+    given = [target_prefix[index] for index in filled]
     return target_rows("target_prefix", [pipeline.encode_target(one) if one.strip() else [] for one in given], config)
 
 

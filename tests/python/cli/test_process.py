@@ -220,3 +220,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_json_has_no_infinity(model_dir: Path) -> None:
+    """Options that leave no token: a translation of no probability."""
+    options = ["--json", "--token-scores", "--allowed-tokens", "5", "--no-repeat-ngram", 1, "--min-length", 4]
+    with started("generate", model_dir, *options) as process:
+        written, _ = process.communicate(b"[2, 5, 3]\n", timeout=60)
+
+    def refuse(name: str) -> float:
+        raise ValueError(name)
+
+    (hypothesis,) = json.loads(written, parse_constant=refuse)["hypotheses"]
+    assert (hypothesis["score"], hypothesis["log_prob"]) == (None, None)

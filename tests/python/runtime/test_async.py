@@ -248,6 +248,12 @@ def test_a_callback_may_close_the_model(directory: Path) -> None:
         model.translate_async("one")
 
 
+def test_one_prefix_of_several_texts(model: nmt_trt.Model) -> None:
+    one: Any = "ab"
+    with pytest.raises(UsageError, match="target_prefix must be a list of texts; given str"):
+        model.translate_async(["one", "two"], target_prefix=one).result(PATIENCE)
+
+
 def test_ctrl_c_drops_what_has_not_begun(directory: Path) -> None:
     program = """
 import sys

@@ -95,8 +95,13 @@ def test_policy_hf_takes_any_length_penalty(penalty: float) -> None:
         ({"min_length": -1}, "min_length must be at least 0"),
         ({"forced_bos": -2}, "forced_bos must be at least -1; given -2"),
         ({"min_length": 11, "max_length": 10}, "min_length must be at most max_length 10; given 11"),
-        ({"repetition_penalty": 0}, "repetition_penalty must be above 0"),
-        ({"repetition_penalty": -1.0}, "repetition_penalty must be from 0 to 100"),
+        ({"repetition_penalty": 0}, "repetition_penalty must be from 1e-06 to 100"),
+        ({"repetition_penalty": -1.0}, "repetition_penalty must be from 1e-06 to 100"),
+        ({"no_repeat_ngram": 2**31}, "no_repeat_ngram must be from 0 to 2147483647"),
+        ({"token_scores": "no"}, "token_scores must be True or False; given 'no'"),
+        ({"deterministic": 1}, "deterministic must be True or False; given 1"),
+        ({"num_hypotheses": None}, "num_hypotheses must be a number; given None"),
+        ({"suppress_tokens": np.array([[1, 2]])}, "each token of suppress_tokens must be a number"),
         ({"no_repeat_ngram": 2.0}, "no_repeat_ngram must be a whole number"),
         ({"forced_bos": 10**6}, "forced_bos holds token 1000000; the target vocabulary ends at"),
         ({"bad_words": [[4], [10**6]]}, "bad_words\\[1\\] holds token 1000000"),
@@ -112,3 +117,9 @@ def test_policy_hf_takes_any_length_penalty(penalty: float) -> None:
 def test_what_cannot_be_is_refused(options: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_options(**options).resolve(random_config(0))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given = make_options(beam_size=np.int64(3), length_penalty=np.float32(0.5), forced_bos=np.array(4))  # type: ignore[arg-type]
+    assert given == make_options(beam_size=3, length_penalty=0.5, forced_bos=4)
+    assert type(given.beam_size) is int

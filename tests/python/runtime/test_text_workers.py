@@ -160,12 +160,13 @@ def test_the_same_errors_of_the_same_texts(here: nmt_trt.Model, shared: nmt_trt.
         lambda model: model.score_text(with_two("word " * 500), texts()),
         lambda model: model.score_text(texts(), with_two(lambda: "not to be pickled")),
         lambda model: model.score_text(texts(), with_two(7)),
+        lambda model: model.score_text(texts(), texts(), batch_type="tokens", batch_size=1),
         lambda model: list(model.translate_iter(with_two("word " * 500))),
     ):
         kind, message = outcome(lambda ask=ask: ask(here))  # type: ignore[misc]
         assert outcome(lambda ask=ask: ask(shared)) == (kind, message)  # type: ignore[misc]
         failures[kind] = failures.get(kind, 0) + 1
-    assert failures == {SourceError: 7, UsageError: 1, LineError: 1}
+    assert failures == {SourceError: 8, UsageError: 1, LineError: 1}
     assert outcome(lambda: shared.translate(with_two("word " * 500)))[1].startswith(f"texts[{MANY // 3}] has ")
 
 

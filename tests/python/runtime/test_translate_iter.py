@@ -160,3 +160,23 @@ def test_ctrl_c_while_reading_waits_for_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         next(model.translate_iter(lines()))
     assert model.asked == []
+
+
+def test_prefixes_behind_blank_lines_keep_their_places(tmp_path: Path) -> None:
+    model = nmt_trt.load(write_translator(tmp_path), backend="onnxruntime", threads=1)
+    texts, prefixes = ["one", "", "two", "three"], ["", "", 5, ""]
+    given: Any = {"target_prefix": prefixes, "max_length": 3}
+    with pytest.raises(UsageError, match=r"^target_prefix\[2\] must be a string; given int"):
+        model.translate(texts, **given)
+    answers = model.translate_iter(texts, **given)
+    assert next(answers) and next(answers) == ""
+    with pytest.raises(LineError, match="^line 3: target_prefix must be a string"):
+        next(answers)
+
+
+def test_one_text_is_no_list_of_them() -> None:
+    one: Any = "ab"
+    with pytest.raises(UsageError, match="^lines must be a list or an iterator of texts; given one text"):
+        FakeModel().translate_iter(one)
+    with pytest.raises(UsageError, match="^target_prefix must be a list or an iterator of texts"):
+        FakeModel().translate_iter(["a"], target_prefix=one)
