@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -98,6 +99,7 @@ def add_precision(path: Path, precision: Precision, float32: frozenset[str] | No
     with _replacing(path, overwrite=True) as directory:
         renewed = shutil.ignore_patterns(f"*.{precision.name}.onnx", weights_file(precision))
         shutil.copytree(path, directory, symlinks=True, ignore=renewed, copy_function=_link, dirs_exist_ok=True)
+        directory.chmod(0o700)  # it has become as unwritable as the other
         if float32 is not None:
             write_float32_blocks(directory, precision, float32)
         export_graphs(directory, config, precision)
@@ -248,29 +250,36 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     Of a symbolic link it takes the place of what that leads to.
     """
     path = path.resolve()
-    if path.exists():
-        if not path.is_dir():
-            raise ModelDirectoryError(f"{path}: exists and is not a directory")
-        occupied = any(path.iterdir())
-        if occupied and not (path / CONFIG_FILE).is_file():
-            raise ModelDirectoryError(f"{path}: holds files that are not a model; choose an empty or new directory")
-        if occupied and not overwrite:
-            raise ModelDirectoryError(f"{path}: already holds a model; pass overwrite=True (--force) to replace it")
+    _check_place(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    retired = temporary.with_name(temporary.name + ".old")
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        _check_place(path, overwrite=overwrite)  # again: somebody else may have been there
+        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o777 & ~_umask())
         if path.exists():
-            retired = temporary.with_name(temporary.name + ".old")
             os.replace(path, retired)
-            os.replace(temporary, path)
-            shutil.rmtree(retired)
-        else:
-            os.replace(temporary, path)
+        os.replace(temporary, path)
     except BaseException:
+        if retired.exists() and not path.exists():
+            os.replace(retired, path)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _check_place(path: Path, *, overwrite: bool) -> None:
+    """Raise ModelDirectoryError unless a model directory may take this place."""
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise ModelDirectoryError(f"{path}: exists and is not a directory")
+    occupied = any(path.iterdir())
+    if occupied and not all((path / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE)):
+        raise ModelDirectoryError(f"{path}: holds files that are not a model; choose an empty or new directory")
+    if occupied and not overwrite:
+        raise ModelDirectoryError(f"{path}: already holds a model; pass overwrite=True (--force) to replace it")
 
 
 def _save(tensors: dict[str, np.ndarray], path: Path, metadata: dict[str, str] | None = None) -> None:

@@ -37,6 +37,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         made = Path(scratch, "new")
         made.mkdir()
         yield made
-        if path.exists():
-            os.replace(path, Path(scratch, "old"))
-        os.replace(made, path)
+        retired = Path(scratch, "old")
+        try:
+            if path.exists():
+                os.replace(path, retired)
+            os.replace(made, path)
+        except BaseException:
+            if retired.exists() and not path.exists():
+                os.replace(retired, path)
+            raise

@@ -16,6 +16,9 @@ from nmt_trt.engines.plan_spec import PlanSpec
 from nmt_trt.engines.progress import Progress, make_monitor, run_interruptibly
 from nmt_trt.engines.tensorrt_log import forget_errors, said_errors
 from nmt_trt.errors import EngineBuildError
+from nmt_trt.export.graph import PRECISIONS
+from nmt_trt.export.weights_file import weight_locations
+from nmt_trt.model_directory import weights_file
 
 _LOG = logging.getLogger(__name__)
 _ONE_AT_A_TIME = threading.Lock()
@@ -64,7 +67,7 @@ def build_plan(
         progress: is told how far the build is.
 
     Raises:
-        ModelDirectoryError: the directory has no such graph.
+        ModelDirectoryError: the directory has no such graph, or its weights are cut short.
         EngineBuildError: TensorRT refuses the graph, or makes no plan of it.
         UsageError: a target that the flavour does not know.
     """
@@ -94,6 +97,7 @@ def _build(
     trt = flavour.module
     path = graph_path(directory, spec)
     graph = read_graph(path)
+    weight_locations(directory / weights_file(PRECISIONS[spec.precision]))  # TensorRT reads on behind a file's end
     inputs = open_inputs(graph, spec.dimensions)
     if spec.precision == "fp32" and flavour.multiplies_in_tf32:
         graph = with_exact_products(graph)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -48,5 +49,10 @@ def write_engine_sizes(directory: Path, sizes: EngineSizes) -> None:
     """Keep these sizes in place of those that were kept."""
     path = directory / SIZES_FILE
     content = _SizesFile(**{name: str(size) for name, size in sizes.items()})
-    path.unlink(missing_ok=True)  # it may be a link to another directory's
-    path.write_text(content.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    new = path.with_name(f".{path.name}.new")
+    try:
+        new.write_text(content.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+        os.replace(new, path)  # which may be a link to another directory's
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

@@ -38,7 +38,7 @@ def weight_locations(path: Path) -> dict[str, WeightLocation]:
     """
     try:
         header, start = _read_header(path)
-        return {
+        locations = {
             name: WeightLocation(
                 file=path.name,
                 dtype=_DTYPES[entry["dtype"]],
@@ -49,8 +49,12 @@ def weight_locations(path: Path) -> dict[str, WeightLocation]:
             for name, entry in header.items()
             if name != _METADATA
         }
+        size = path.stat().st_size
     except (OSError, ValueError, KeyError, TypeError, IndexError, struct.error) as error:
         raise ModelDirectoryError(f"{path}: not a safetensors file of floating-point weights: {error}") from error
+    if any(location.offset + location.length > size for location in locations.values()):
+        raise ModelDirectoryError(f"{path}: ends before its tensors do")
+    return locations
 
 
 def read_metadata(path: Path) -> dict[str, str]:

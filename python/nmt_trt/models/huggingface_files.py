@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,8 @@ class CheckpointDirectory:
         """
         try:
             with (self.path / name).open("rb") as file:
-                data = file.read(limit + 1)
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(min(size, limit) + 1)  # which is allocated before anything is read
         except OSError as error:
             raise ArchiveError(f"{name} cannot be read: {error.strerror or error}") from error
         if len(data) > limit:

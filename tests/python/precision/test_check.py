@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nmt_trt.errors import UsageError
+from nmt_trt.errors import ModelDirectoryError, UsageError
 from nmt_trt.export.graph import BF16, FP16
 from nmt_trt.export.islands import Islands
 from nmt_trt.export.stored_islands import PRECISION_FILE, read_float32_blocks
@@ -162,6 +163,47 @@ def test_files_are_for_all_who_may_read_new_ones(tmp_path: Path) -> None:
     (tmp_path / "new").touch()
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()}
     assert modes == {(tmp_path / "new").stat().st_mode & 0o777}
+
+
+def test_nothing_but_a_model_is_replaced(tmp_path: Path) -> None:
+    directory, config = tmp_path / "work", random_config(1)
+    directory.mkdir()
+    (directory / "config.json").write_text('{"name": "something else"}')
+    (directory / "notes").write_text("to be kept")
+    for overwrite in (False, True):
+        with pytest.raises(ModelDirectoryError, match="holds files that are not a model"):
+            write_model_directory(directory, config, random_weights(config, 1), {}, overwrite=overwrite)
+    assert (directory / "notes").read_text() == "to be kept"
+
+
+def test_a_replacement_that_is_interrupted_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "model"
+    write_random_model(directory, 1)
+    directory.chmod(0o750)
+    before, replace, calls = contents(directory), os.replace, iter(range(2))
+
+    def interrupted(source: Path, target: Path) -> None:
+        if next(calls, None) == 1:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("nmt_trt.model_directory.os.replace", interrupted)
+        add_precision(directory, BF16)
+    assert contents(directory) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    add_precision(directory, BF16)
+    assert directory.stat().st_mode & 0o777 == 0o750
+
+
+def test_weights_that_are_cut_short(tmp_path: Path) -> None:
+    write_random_model(tmp_path / "model", 1)
+    file = tmp_path / "model" / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ModelDirectoryError, match="weights.safetensors: ends before its tensors do"):
+        weight_locations(file)
 
 
 def test_layer_statistics() -> None:
