@@ -30,13 +30,16 @@ def read_legacy(stream: BinaryIO) -> tuple[dict[str, TensorRecord], dict[str, Ar
     read_pickle(program)
     version, machine = read_pickle(program), read_pickle(program)
     if version != _VERSION:
-        raise ArchiveError(f"has the version {str(version)[:50]} of PyTorch's old format; expected {_VERSION}")
+        found = version if isinstance(version, int) and version.bit_length() < 64 else type(version).__name__
+        raise ArchiveError(f"has the version {found} of PyTorch's old format; expected {_VERSION}")
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise ArchiveError("was written on a machine of another byte order")
     state = checked_state(read_pickle(program))
     keys = read_pickle(program)
     known = {record.storage.key: record.storage for record in state.values()}
-    if not isinstance(keys, list) or set(map(str, keys)) != known.keys() or len(keys) != len(known):
+    if not isinstance(keys, list) or not all(isinstance(key, (str, int)) for key in keys):
+        raise ArchiveError("its list of storages is none")
+    if set(map(str, keys)) != known.keys() or len(keys) != len(known):
         raise ArchiveError("its list of storages is not that of its tensors")
     if any(record.storage != known[record.storage.key] for record in state.values()):
         raise ArchiveError("describes one storage in two ways")

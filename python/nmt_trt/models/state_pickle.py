@@ -9,8 +9,9 @@ standard library's pickletools.
 from __future__ import annotations
 
 import io
+import math
 import pickletools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -31,6 +32,8 @@ STORAGE_DTYPES = {
 """torch storage class -> numpy's type without byte order; bf16, which numpy lacks, is named as such."""
 
 
+_MAX_VIEWS = 16
+"""Times that the tensors of a state dict may view a storage, all together; tied weights do so two to five times."""
 _T = TypeVar("_T")
 
 
@@ -104,7 +107,18 @@ def checked_state(value: object) -> dict[str, TensorRecord]:
             raise ArchiveError(
                 f"expected a state dict (names to tensors); entry {_short(name)} holds {_describe(tensor)}"
             )
+    _check_views(value.values())
     return value
+
+
+def _check_views(tensors: Iterable[TensorRecord]) -> None:
+    """Refuse a small storage that many tensors view, each of which may become a copy."""
+    viewed: dict[StorageRecord, int] = {}
+    for tensor in tensors:
+        viewed[tensor.storage] = viewed.get(tensor.storage, 0) + math.prod(tensor.shape)
+    for storage, elements in viewed.items():
+        if elements > _MAX_VIEWS * storage.elements:
+            raise ArchiveError(f"tensors view storage {_short(storage.key)} more than {_MAX_VIEWS} times")
 
 
 class _Machine:
@@ -167,7 +181,7 @@ class _Machine:
         if len(items) % 2:
             raise ValueError("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, (str, int, tuple)) or key in mapping:
+            if not _is_key(key) or key in mapping:
                 raise ValueError(f"the key {_short(key)} is repeated or of the wrong kind")
             mapping[key] = value
 
@@ -221,6 +235,12 @@ def _checked(value: object, kind: type[_T], what: str) -> _T:
     if not isinstance(value, kind):
         raise TypeError(f"expected {what}; found {_describe(value)}")
     return value
+
+
+def _is_key(value: object) -> bool:
+    """Whether it can be one: of tuples only flat ones, for the hash of others may take for ever."""
+    parts = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(part, (str, int)) for part in parts)
 
 
 def _integer(value: object) -> int:

@@ -230,9 +230,18 @@ def test_expanded_tensors_are_refused() -> None:
         read(checkpoint_bytes({"a": torch.zeros(4).expand(5, 4)}))
 
 
+def test_a_storage_that_many_tensors_view_is_refused() -> None:
+    matrix = torch.zeros(8, 8)
+    with pytest.raises(ArchiveError, match="tensors view storage '0' more than 16 times"):
+        read(checkpoint_bytes({str(number): matrix.T for number in range(17)}))
+    assert len(read(checkpoint_bytes({str(number): matrix.T for number in range(16)}))) == 16
+
+
 @pytest.mark.parametrize(
     "program",
     [
+        pytest.param(b"\x80\x02})" + 100_000 * b"\x85" + b"K\x01s.", id="a key of nested tuples"),
+        pytest.param(b"\x80\x02})" + 60 * b"q\x00h\x00\x86" + b"K\x01s.", id="a key of shared tuples"),
         b"",
         b".",
         b"\x80\x02.",

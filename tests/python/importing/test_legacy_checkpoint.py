@@ -83,11 +83,21 @@ class Hostile:
         return os.system, ("touch /tmp/never",)
 
 
+def shared_tuples() -> tuple[Any, ...]:
+    """Small, but without end when it is written out."""
+    value: tuple[Any, ...] = ()
+    for _ in range(60):
+        value = (value, value)
+    return value
+
+
 CHANGES: dict[str, tuple[int, Any]] = {
     "has the version 1002": (1, 1002),
     "was written on a machine of another byte order": (2, {"little_endian": False}),
     "expected a state dict": (3, [1, 2]),
     "its list of storages is not that of its tensors": (4, ["0"]),
+    "its list of storages is none": (4, [shared_tuples()]),
+    "has the version tuple": (1, shared_tuples()),
     "the pickle refers to posix.system": (2, Hostile()),
 }
 
