@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmt_trt.errors import ArchiveError, UsageError
 from nmt_trt.export.graph import PRECISIONS
-from nmt_trt.model_directory import WEIGHTS_FILE, write_model_directory
+from nmt_trt.model_directory import is_model_directory, write_model_directory
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.models.importing import import_checkpoint, is_huggingface
 
@@ -43,7 +43,7 @@ def build(checkpoint: str | Path, directory: str | Path, *, overwrite: bool = Fa
     """
     if precision not in PRECISIONS:
         raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}; given {precision!r}")
-    if (Path(checkpoint) / WEIGHTS_FILE).is_file() and not is_huggingface(Path(checkpoint)):
+    if is_model_directory(Path(checkpoint)) and not is_huggingface(Path(checkpoint)):
         raise ArchiveError(f"{checkpoint}: a model directory already; build its engines: nmt-trt build {checkpoint}")
     imported = import_checkpoint(checkpoint)
     write_model_directory(

@@ -15,6 +15,7 @@ import onnx
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
+from nmt_trt.atomic_write import new_mode, take_place
 from nmt_trt.errors import ModelDirectoryError
 from nmt_trt.export.decoder import decoder_attention_graph, decoder_graph, prefill_graph
 from nmt_trt.export.encoder import encoder_graph
@@ -144,6 +145,11 @@ def make_graphs(
     return graphs | segment_graphs(config, locations, precision, islands)
 
 
+def is_model_directory(path: Path) -> bool:
+    """Whether this is one, if not a complete one."""
+    return all((path / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE))
+
+
 def read_config(directory: Path) -> TransformerConfig:
     """The configuration of a model directory.
 
@@ -257,13 +263,9 @@ def _replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield temporary
         _check_place(path, overwrite=overwrite)  # again: somebody else may have been there
-        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o777 & ~_umask())
-        if path.exists():
-            os.replace(path, retired)
-        os.replace(temporary, path)
+        temporary.chmod(stat.S_IMODE(path.stat().st_mode) if path.exists() else new_mode(0o777))
+        take_place(temporary, path, retired)
     except BaseException:
-        if retired.exists() and not path.exists():
-            os.replace(retired, path)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     shutil.rmtree(retired, ignore_errors=True)
@@ -276,7 +278,7 @@ def _check_place(path: Path, *, overwrite: bool) -> None:
     if not path.is_dir():
         raise ModelDirectoryError(f"{path}: exists and is not a directory")
     occupied = any(path.iterdir())
-    if occupied and not all((path / name).is_file() for name in (CONFIG_FILE, WEIGHTS_FILE)):
+    if occupied and not is_model_directory(path):
         raise ModelDirectoryError(f"{path}: holds files that are not a model; choose an empty or new directory")
     if occupied and not overwrite:
         raise ModelDirectoryError(f"{path}: already holds a model; pass overwrite=True (--force) to replace it")
@@ -285,10 +287,4 @@ def _check_place(path: Path, *, overwrite: bool) -> None:
 def _save(tensors: dict[str, np.ndarray], path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write a safetensors file with the permissions that a new file has; the library keeps it to its owner."""
     save_file(tensors, path, metadata)
-    path.chmod(0o666 & ~_umask())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    path.chmod(new_mode(0o666))

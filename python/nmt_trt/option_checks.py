@@ -26,6 +26,13 @@ def check_range(name: str, value: Any, low: float | None, high: float | None, *,
         raise UsageError(f"{name} must be {bounds}; given {value!r}")
 
 
+def check_number(name: str, value: Any, low: float | None, high: float | None, *, whole: bool = True) -> None:
+    """check_range() of what must not be None."""
+    if value is None:
+        raise UsageError(f"{name} must be a number; given None")
+    check_range(name, value, low, high, whole=whole)
+
+
 def plain(value: Any) -> Any:
     """The Python number of a scalar of numpy or torch; anything else as it is."""
     return value.item() if getattr(value, "shape", None) == () else value
@@ -47,7 +54,5 @@ def as_tokens(name: str, given: Any) -> tuple[int, ...]:
         raise UsageError(f"{name} must be a list of token ids; given {given!r}")
     tokens = tuple(map(plain, given))
     for token in tokens:
-        check_range(f"each token of {name}", token, 0, None)
-        if token is None:
-            raise UsageError(f"each token of {name} must be a number; given None")
+        check_number(f"each token of {name}", token, 0, None)
     return tokens

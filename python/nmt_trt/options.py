@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from nmt_trt.errors import UsageError
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.option_checks import LEAST_FACTOR, check_flag, check_range, plain
+from nmt_trt.option_checks import LEAST_FACTOR, check_flag, check_number, check_range, plain
 from nmt_trt.score_options import LEFT_ALONE, NO_TOKEN, ScoreOptions
 
 Policy = Literal["gnmt", "nemo", "hf", "sample"]
@@ -147,9 +147,7 @@ class GenerationOptions(ScoreOptions):
         check_range("max_length_delta", self.max_length_delta, None, None)
         if self.max_length_factor is not None and self.max_length_delta is not None and self.max_length_delta < 0:
             raise UsageError(f"max_length_factor needs a max_length_delta of 0 or more; given {self.max_length_delta}")
-        check_range("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
-        if self.num_hypotheses is None:
-            raise UsageError("num_hypotheses must be a number; given None")
+        check_number("num_hypotheses", self.num_hypotheses, 1, MAX_BEAM_SIZE)
         for name in FLAGS:
             check_flag(name, getattr(self, name))
         check_range("batch_size", self.batch_size, 1, None)
@@ -164,14 +162,12 @@ class GenerationOptions(ScoreOptions):
         self._check_policy_has()
 
     def _check_sampling(self) -> None:
-        check_range("sampling_temperature", self.sampling_temperature, LEAST_FACTOR, MAX_TEMPERATURE, whole=False)
-        check_range("sampling_topk", self.sampling_topk, 0, MAX_TOPK)
-        check_range("sampling_topp", self.sampling_topp, 0, 1, whole=False)
-        check_range("seed", self.seed, 0, MAX_SEED)
+        check_number("sampling_temperature", self.sampling_temperature, LEAST_FACTOR, MAX_TEMPERATURE, whole=False)
+        check_number("sampling_topk", self.sampling_topk, 0, MAX_TOPK)
+        check_number("sampling_topp", self.sampling_topp, 0, 1, whole=False)
+        check_number("seed", self.seed, 0, MAX_SEED)
         for name, default in SAMPLING.items():
             value = getattr(self, name)
-            if value is None:
-                raise UsageError(f"{name} must be a number; given None")
             if name == "sampling_topp" and value == 0:
                 raise UsageError("sampling_topp must be above 0; given 0")
             if value != default and self.policy != "sample":
@@ -180,26 +176,20 @@ class GenerationOptions(ScoreOptions):
             raise UsageError(f"policy 'sample' has no beam: beam_size must be 1 or open; given {self.beam_size}")
 
     def _check_beam(self) -> None:
-        check_range("patience", self.patience, 0, MAX_PATIENCE, whole=False)
-        check_range("beam_groups", self.beam_groups, 1, MAX_BEAM_SIZE)
-        check_range("diversity_penalty", self.diversity_penalty, 0, MAX_DIVERSITY_PENALTY, whole=False)
+        check_number("patience", self.patience, 0, MAX_PATIENCE, whole=False)
+        check_number("beam_groups", self.beam_groups, 1, MAX_BEAM_SIZE)
+        check_number("diversity_penalty", self.diversity_penalty, 0, MAX_DIVERSITY_PENALTY, whole=False)
         for name, default, policy in (("patience", 1, "hf"), ("beam_groups", 1, "gnmt")):
             value = getattr(self, name)
-            if value is None:
-                raise UsageError(f"{name} must be a number; given None")
             if value != default and self.policy != policy:
                 raise UsageError(f"{name} is of policy {policy!r}; given policy {self.policy!r}")
         if self.patience == 0:
             raise UsageError("patience must be above 0; given 0")
-        if self.diversity_penalty is None:
-            raise UsageError("diversity_penalty must be a number; given None")
         if self.diversity_penalty > 0 and self.beam_groups == 1:
             raise UsageError("diversity_penalty needs beam_groups of 2 or more")
 
     def _check_coverage(self) -> None:
-        check_range("coverage_penalty", self.coverage_penalty, 0, MAX_COVERAGE_PENALTY, whole=False)
-        if self.coverage_penalty is None:
-            raise UsageError("coverage_penalty must be a number; given None")
+        check_number("coverage_penalty", self.coverage_penalty, 0, MAX_COVERAGE_PENALTY, whole=False)
         if self.coverage_penalty > 0 and self.policy == "nemo":
             raise UsageError("coverage_penalty is of the policies 'gnmt', 'hf' and 'sample'; given policy 'nemo'")
 

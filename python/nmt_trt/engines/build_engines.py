@@ -91,7 +91,7 @@ def choose_builder(
     if backend == "onnxruntime":
         return EngineBuilder(None, None, (), "none: ONNX Runtime needs none")
     try:
-        flavour, gpu = _flavour_here(backend, "" if not for_others else _AHEAD)
+        flavour, gpu = _flavour_here(backend, _AHEAD if for_others else "")
     except EngineError as error:
         if backend == "auto":
             return EngineBuilder(None, None, (), f"none: {error}")

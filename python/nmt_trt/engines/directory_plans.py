@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nmt_trt.engines.atomic_write import replacing_folder
+from nmt_trt.atomic_write import replacing_folder
 from nmt_trt.engines.builder import build_plan
 from nmt_trt.engines.file_hashes import FileHashes
 from nmt_trt.engines.flavours import Flavour

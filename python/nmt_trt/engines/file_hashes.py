@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from nmt_trt.engines.atomic_write import write_atomically
+from nmt_trt.atomic_write import write_atomically
 
 
 class FileHashes:

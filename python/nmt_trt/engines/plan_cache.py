@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from nmt_trt.atomic_write import write_atomically
 from nmt_trt.cache import cache_folder
-from nmt_trt.engines.atomic_write import write_atomically
 from nmt_trt.engines.builder import build_plan
 from nmt_trt.engines.file_hashes import FileHashes
 from nmt_trt.engines.flavours import Flavour

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nmt_trt.atomic_write import new_mode, write_atomically
 from nmt_trt.engines.plan_spec import EngineSizes, Range, model_shapes
 from nmt_trt.errors import ModelDirectoryError, UsageError
 from nmt_trt.models.config import TransformerConfig
@@ -49,10 +49,5 @@ def write_engine_sizes(directory: Path, sizes: EngineSizes) -> None:
     """Keep these sizes in place of those that were kept."""
     path = directory / SIZES_FILE
     content = _SizesFile(**{name: str(size) for name, size in sizes.items()})
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_text(content.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-        os.replace(new, path)  # which may be a link to another directory's
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
+    write_atomically(path, (content.model_dump_json(indent=2, exclude_none=True) + "\n").encode())
+    path.chmod(new_mode(0o666))

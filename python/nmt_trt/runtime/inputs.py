@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
-from nmt_trt.option_checks import check_range
+from nmt_trt.option_checks import check_number
 from nmt_trt.options import MAX_SEED
 from nmt_trt.text.pipeline import text_problem
 
@@ -138,9 +138,7 @@ def check_count(name: str, given: int, sentences: int) -> None:
 
 def check_first_number(given: Any) -> None:
     """Raise UsageError unless sentences can be numbered from it."""
-    check_range("first_number", given, 0, MAX_SEED)
-    if given is None:
-        raise UsageError("first_number must be a number; given None")
+    check_number("first_number", given, 0, MAX_SEED)
 
 
 def pad_rows(rows: Sequence[Row], pad: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:

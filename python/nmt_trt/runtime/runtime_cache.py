@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from nmt_trt import _core
-from nmt_trt.engines.atomic_write import write_atomically
+from nmt_trt.atomic_write import write_atomically
 
 _log = logging.getLogger("nmt_trt")
 

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from nmt_trt.errors import BackendError, UsageError
-from nmt_trt.option_checks import check_range
+from nmt_trt.option_checks import check_number
 from nmt_trt.runtime.text_tasks import (
     Encode,
     TextRecipe,
@@ -50,9 +50,7 @@ _LOG = logging.getLogger(__name__)
 
 def check_text_workers(count: int) -> None:
     """Raise UsageError unless this process can have so many text workers."""
-    check_range("text_workers", count, 0, None)
-    if count is None:
-        raise UsageError("text_workers must be a number; given None")
+    check_number("text_workers", count, 0, None)
     if not count:
         return
     current = multiprocessing.current_process()

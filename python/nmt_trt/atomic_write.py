@@ -37,12 +37,27 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         made = Path(scratch, "new")
         made.mkdir()
         yield made
-        retired = Path(scratch, "old")
-        try:
-            if path.exists():
-                os.replace(path, retired)
-            os.replace(made, path)
-        except BaseException:
-            if retired.exists() and not path.exists():
-                os.replace(retired, path)
-            raise
+        take_place(made, path, Path(scratch, "old"))
+
+
+def take_place(made: Path, path: Path, retired: Path) -> None:
+    """Put a folder in the place of the one at `path`, if there is one, which becomes `retired`, or stays if that fails.
+
+    Raises:
+        OSError: it cannot be put there.
+    """
+    try:
+        if path.exists():
+            os.replace(path, retired)
+        os.replace(made, path)
+    except BaseException:
+        if retired.exists() and not path.exists():
+            os.replace(retired, path)
+        raise
+
+
+def new_mode(mode: int) -> int:
+    """The permissions of a new file or folder that is made with these."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mode & ~mask
