@@ -2,7 +2,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <cstddef>
 #include <cstdint>
 
 #include "core/engine.h"
@@ -17,12 +16,23 @@ inline constexpr int32_t kProgressKept = 4;
 /// What the host may look at while the device works: in mapped host memory, written by the device after each
 /// step.
 struct SearchProgress {
-  /// Updates finished so far (1 after the first), written last.
-  int32_t steps;
-  /// Sentences that had not finished after update s, at s % kProgressKept.
-  int32_t active[kProgressKept];
+  /// Written at once.
+  struct alignas(uint64_t) Update {
+    int32_t steps;   // updates finished so far, 1 after the first
+    int32_t active;  // sentences that had not finished then
+  };
+  /// Update s is at s % kProgressKept.
+  Update updates[kProgressKept];
   /// Logits that give no distribution were met; the search stays where it was.
   int32_t bad_logits;
+
+  const volatile Update& at(int32_t steps) const volatile { return updates[steps % kProgressKept]; }
+  /// Of the last update.
+  int32_t steps() const volatile {
+    int32_t most = 0;
+    for (const volatile Update& update : updates) most = update.steps > most ? update.steps : most;
+    return most;
+  }
 };
 
 /// Options that change scores of next tokens (core/processors), as values of one batch.
@@ -126,7 +136,6 @@ struct SearchState {
   int32_t* bad_logits;  // [1]
   uint32_t* arrived;  // [1]        for the last block of a step to know that it is the last; 0 between steps
   SearchProgress* progress;  // mapped host memory, its device address
-  void* scratch;  // top_log_probs_scratch_bytes(), 16-byte aligned, zeroed once when it was allocated
   ScoreState scores;
   PoolState pool;
   SampleState samples;
@@ -138,11 +147,6 @@ struct SearchState {
   float* token_scores;
   const AttentionRecord* attention;  // [1], null unless it is kept
 };
-
-/// Bytes of SearchState::scratch for at most `rows` rows. Every launch leaves it ready for the next, with as
-/// many rows or with fewer, so one is enough for all stages of a batch and for all batches of the same K, C
-/// and V.
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates, int32_t vocab_size);
 
 /// What the decoder reads at the next step, for R rows of which some may be padding.
 struct StepInputs {

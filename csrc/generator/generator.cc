@@ -200,14 +200,15 @@ int32_t Generator::run(Stage& first, const SearchOptions& options, bool determin
         "the model gave logits with NaN, +inf or nothing but -inf; in fp16 that is an overflow, which "
         "`nmt-trt precision` finds");
   }
-  return progress.steps;
+  return progress.steps();
 }
 
 // Waits until the device has made `steps` steps: whether sentences were left then.
 bool Generator::goes_on(int32_t steps) const {
   if (steps <= 0) return true;
   const auto& progress = search_->progress();
-  for (uint32_t looks = 1; progress.steps < steps; ++looks) {
+  const auto& update = progress.at(steps);
+  for (uint32_t looks = 1; update.steps < steps; ++looks) {
     if (looks % kLooksBeforeQuery != 0) continue;
     const cudaError_t status = cudaStreamQuery(stream_.get());
     if (status == cudaSuccess) break;  // everything has run: `progress` is up to date
@@ -215,8 +216,7 @@ bool Generator::goes_on(int32_t steps) const {
     std::this_thread::yield();
   }
   std::atomic_thread_fence(std::memory_order_acquire);
-  return progress.bad_logits == 0 && progress.steps >= steps &&
-         progress.active[steps % cuda::kProgressKept] > 0;
+  return progress.bad_logits == 0 && update.steps >= steps && update.active > 0;
 }
 
 // The count of sentences is that of a step that is the same in every run, and so are the rows of each step:
@@ -226,7 +226,7 @@ Stage& Generator::stage_for(Stage& stage, int32_t step, const SearchOptions& opt
   StageKey key = stage.key();
   if (step == key.capacity) key.capacity = next_capacity(key.capacity);
   if (!keep_all && step > kStepsAhead && key.rows >= kLeastRowsToCompact) {
-    const int32_t active = search_->progress().active[(step - kStepsAhead) % cuda::kProgressKept];
+    const int32_t active = search_->progress().at(step - kStepsAhead).active;
     const int32_t rows =
         batch_bucket(std::max(active, kLeastRowsToCompact / 2), batch_extent(options.beam_size));
     if (rows <= key.rows / 2) key.rows = rows;

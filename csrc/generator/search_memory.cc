@@ -52,8 +52,6 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   const size_t steps = layout.add<int32_t>(1);
   const size_t bad_logits = layout.add<int32_t>(1);
   const size_t arrived = layout.add<uint32_t>(1);
-  const size_t scratch =
-      layout.add(cuda::top_log_probs_scratch_bytes(sentences, key.beam_size, candidates, shape.vocab_size));
   memory_ = cuda::DeviceBuffer(layout.bytes());
   NMT_TRT_CUDA(cudaMemsetAsync(memory_.data(), 0, memory_.bytes(), stream));
   if (key.scores) scores_.emplace(shape, sentences, key.beam_size, capacity, stream);
@@ -83,7 +81,6 @@ SearchMemory::SearchMemory(const ModelShape& shape, const SearchKey& key, int32_
   state_.steps = at<int32_t>(memory_, steps);
   state_.bad_logits = at<int32_t>(memory_, bad_logits);
   state_.arrived = at<uint32_t>(memory_, arrived);
-  state_.scratch = at<void>(memory_, scratch);
   state_.progress = progress_.device();
   if (key.token_scores) state_.token_scores = at<float>(memory_, token_scores);
   if (scores_) state_.scores = scores_->state();

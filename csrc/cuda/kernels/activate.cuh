@@ -6,23 +6,29 @@
 
 namespace nmt_trt::cuda {
 
-/// relu, the exact gelu, or swish, of a value and to a value that are scaled.
-__device__ inline float activate(float value, const Activated& activated) {
-  value *= activated.before;
+/// relu, the exact gelu, or swish, of values and to values that are scaled.
+template <int kCount>
+__device__ void activate(float (&values)[kCount], const Activated& activated) {
+#pragma unroll
+  for (float& value : values) value *= activated.before;
   switch (activated.activation) {
     case Activation::kNone:
       break;
     case Activation::kRelu:
-      value = fmaxf(value, 0.0F);
+#pragma unroll
+      for (float& value : values) value = fmaxf(value, 0.0F);
       break;
     case Activation::kGelu:
-      value = 0.5F * value * (1.0F + erff(value * 0.707106781F));
+#pragma unroll
+      for (float& value : values) value = 0.5F * value * (1.0F + erff(value * 0.707106781F));
       break;
     case Activation::kSwish:
-      value = __fdividef(value, 1.0F + __expf(-value));
+#pragma unroll
+      for (float& value : values) value = __fdividef(value, 1.0F + __expf(-value));
       break;
   }
-  return value * activated.after;
+#pragma unroll
+  for (float& value : values) value *= activated.after;
 }
 
 }  // namespace nmt_trt::cuda

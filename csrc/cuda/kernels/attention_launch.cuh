@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 
 #include "core/errors.h"
 #include "cuda/attention.h"
 #include "cuda/kernels/attention_layout.cuh"
+#include "cuda/kernels/device_limits.h"
 #include "cuda/kernels/float_types.h"
 
 namespace nmt_trt::cuda {
@@ -34,6 +36,20 @@ void with_head_layout(const HeadShape& shape, DataType type, Call call) {
       call(number, HeadLayout<kThreads, 8, kRun>{});
     }
   });
+}
+
+/// call(std::bool_constant) of whether blocks should read keys and values before they wait for the kernel
+/// before them: that pays where most of them have a place by then, and takes registers, hence places, from
+/// more.
+template <typename Call>
+void with_early_loads(const dim3& blocks, Call call) {
+  constexpr unsigned int kEarlyBlocks = 4;  // of an SM
+  const auto processors = static_cast<unsigned int>(device_limit(cudaDevAttrMultiProcessorCount));
+  if (blocks.x * blocks.y * blocks.z <= kEarlyBlocks * processors) {
+    call(std::true_type{});
+  } else {
+    call(std::false_type{});
+  }
 }
 
 /// Throws UsageError unless `address` suits loads of 16 bytes.

@@ -151,29 +151,51 @@ __device__ Found find_rows(const Rows& rows, int32_t turn, int32_t positions) {
   return found;
 }
 
-/// Attends to positions 0 to positions - 1 besides those attended to before, in an order that depends on
-/// `positions` alone. Rows has find(position), an int32_t to be read from memory, and at(position, found),
-/// the position's HeadRows<T>; `found` is find_rows() of turn 0. Every thread of a warp must come here with
-/// the same `positions`.
-template <typename Layout, typename T, int kQueries, typename Rows>
-__device__ void attend(const float (&query)[kQueries][kHeadPart], int32_t positions, int32_t head_size,
-                       const Rows& rows, Found found, Attended<kQueries>& attended) {
-  const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
-  const int group = static_cast<int>(threadIdx.x) / Layout::kLanes;
-  for (int32_t turn = 0; Layout::position(turn, 0) < positions; turn += kTurns) {
+/// The keys and values of a group's next kTurns positions, as a thread holds them, and what `Rows::find` says
+/// of those behind them.
+template <typename T>
+struct Turns {
+  HeadPart<T> keys[kTurns];
+  HeadPart<T> values[kTurns];
+  Found found;
+
+  /// Of turn `turn` and the following, which `found` is about. Every thread of a warp must come here.
+  template <typename Layout, typename Rows>
+  __device__ void load(const Rows& rows, int32_t turn, int32_t positions, int32_t head_size) {
+    const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
     HeadRows<T> row[kTurns];
 #pragma unroll
     for (int t = 0; t < kTurns; ++t) {
       row[t] = rows.at(clamped_position<Layout>(turn + t, positions), found.values[t]);
     }
-    HeadPart<T> keys[kTurns];
-    HeadPart<T> values[kTurns];
 #pragma unroll
     for (int t = 0; t < kTurns; ++t) keys[t] = load_part<Layout>(row[t].key, head_size, lane);
 #pragma unroll
     for (int t = 0; t < kTurns; ++t) values[t] = load_part<Layout>(row[t].value, head_size, lane);
     found = find_rows<Layout>(rows, turn + kTurns, positions);
     start_loads();
+  }
+
+  /// What there is to read of the first ones before attend(); nothing where there are no positions. kAll:
+  /// keys and values too.
+  template <typename Layout, bool kAll, typename Rows>
+  __device__ void begin(const Rows& rows, int32_t positions, int32_t head_size) {
+    if (positions == 0) return;
+    found = find_rows<Layout>(rows, 0, positions);
+    if constexpr (kAll) load<Layout>(rows, 0, positions, head_size);
+  }
+};
+
+/// Attends to positions 0 to positions - 1 besides those attended to before, in an order that depends on
+/// `positions` alone. Rows has find(position), an int32_t to be read from memory, and at(position, found),
+/// the position's HeadRows<T>; `turns` has begun, with kAll as here. Every thread of a warp must come here
+/// with the same `positions`.
+template <typename Layout, bool kAll, typename T, int kQueries, typename Rows>
+__device__ void attend(const float (&query)[kQueries][kHeadPart], int32_t positions, int32_t head_size,
+                       const Rows& rows, Turns<T>& turns, Attended<kQueries>& attended) {
+  const int group = static_cast<int>(threadIdx.x) / Layout::kLanes;
+  for (int32_t turn = 0; Layout::position(turn, 0) < positions; turn += kTurns) {
+    if (!kAll || turn > 0) turns.template load<Layout>(rows, turn, positions, head_size);
 
     // Turns that no group has a position for are passed over. The test of the first, which there always is,
     // keeps the compiler from waiting for its key before it starts the other loads.
@@ -186,7 +208,7 @@ __device__ void attend(const float (&query)[kQueries][kHeadPart], int32_t positi
       const bool exists = Layout::position(turn + t, group) < positions;
 #pragma unroll
       for (int q = 0; q < kQueries; ++q) {
-        const float product = score<Layout>(query[q], keys[t]);
+        const float product = score<Layout>(query[q], turns.keys[t]);
         if (exists) scores[t][q] = product;
       }
     }
@@ -212,7 +234,7 @@ __device__ void attend(const float (&query)[kQueries][kHeadPart], int32_t positi
         attended.sum[q] = __fadd_rn(attended.sum[q], share);
 #pragma unroll
         for (int i = 0; i < kHeadPart; ++i) {
-          attended.values[q][i] = fmaf(share, to_float(values[t].values[i]), attended.values[q][i]);
+          attended.values[q][i] = fmaf(share, to_float(turns.values[t].values[i]), attended.values[q][i]);
         }
       }
     }

@@ -4,7 +4,7 @@
 #include "cuda/kernels/float_types.h"
 #include "cuda/kernels/order.h"
 #include "cuda/kernels/row_matters.cuh"
-#include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/row_split.h"
 #include "cuda/kernels/row_sums.cuh"
 #include "cuda/kernels/warp.h"
 
@@ -115,7 +115,8 @@ __global__ void __launch_bounds__(kThreads)
   const int32_t lists = arguments.split.lists;
   for (int32_t i = static_cast<int32_t>(threadIdx.x) / kWarpSize; i < models; i += RowSplit::kWarps) {
     const int64_t row = static_cast<int64_t>(i) * rows + part.row;
-    const PartialSum total = merge_sums(arguments.sums + row * lists, lists, part.lane);
+    const PartialSum* sums = arguments.sums + row * lists;
+    const PartialSum total = merge_sums(lists, part.lane, [sums](int32_t list) { return sums[list]; });
     if (part.lane == 0) normalisers[i] = {total.max, logf(total.sum)};
   }
   __syncthreads();

@@ -31,6 +31,7 @@ struct Proposals {
     parents[lane] = first_step ? BeamRules::root(lane) : old;
     __syncwarp();
     const int32_t all = (first_step ? rules.roots(beam_size) : beam_size) * count;
+#pragma unroll 1
     for (int32_t i = lane; i < all; i += kWarpSize) {
       candidates[i] = change(top[kHf && first_step ? i % count : i], i);
       keys[i] = BeamRules::rank_key(rules.propose(parents[i / count], candidates[i], i % count));
@@ -98,6 +99,7 @@ class Chooser {
 
   __device__ void find_head() {
     head_ = Head{};
+#pragma unroll 1
     for (int32_t index = lane_; index < all_; index += kWarpSize) {
       if ((used_ >> static_cast<uint32_t>(index / kWarpSize) & 1U) != 0) continue;
       const Head other = {proposals_.keys[index], static_cast<uint32_t>(index / count_),
@@ -135,6 +137,7 @@ __device__ inline Chosen choose(const BeamRules& rules, const Candidate* top, bo
   const int32_t all = proposals.fill(rules, top, first_step, old, beam_size, beam_size);
   Chooser<false> chooser(proposals, rules, all, beam_size);
   int32_t mine = -1;
+#pragma unroll 1
   for (int32_t k = 0; k < beam_size; ++k) {
     const int32_t index = chooser.next();
     if (index < 0) break;

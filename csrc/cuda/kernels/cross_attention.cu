@@ -1,4 +1,5 @@
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/attention.h"
 #include "cuda/kernels/attention_launch.cuh"
@@ -39,7 +40,7 @@ __device__ void prefetch(const T* first, int32_t count) {
 }
 
 // Grid: hypotheses by kQueries, heads, rows.
-template <typename T, typename Layout, int kQueries>
+template <typename T, typename Layout, int kQueries, bool kEarly>
 __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Arguments<T> arguments) {
   __shared__ MergeSpace<Layout, kQueries> space;
   const int32_t beam_size = arguments.beam_size;
@@ -50,16 +51,27 @@ __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Argumen
   const int32_t first = static_cast<int32_t>(blockIdx.x) * kQueries;
   const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
 
+  let_next_kernel_begin();
+  // The source and the state of the search are no kernel's of this step: they can be read before the queries
+  // are there.
+  const int32_t sentence = arguments.sentence[row];
+  const int32_t length = min(arguments.lengths[row], arguments.source);
+  const bool idle = sentence < 0 || arguments.finished[max(sentence, 0)] != 0;
+  const int32_t positions = idle ? 0 : length;
   const int64_t cross = (static_cast<int64_t>(row) * heads + head) * arguments.source * head_size;
-  prefetch(arguments.keys + cross, arguments.source * head_size);
-  prefetch(arguments.values + cross, arguments.source * head_size);
+  const SpacedRows<T, int32_t> rows = {arguments.keys + cross, arguments.values + cross, head_size};
+  Turns<T> turns;
+  turns.template begin<Layout, kEarly>(rows, positions, head_size);
+  if constexpr (!kEarly) {
+    prefetch(arguments.keys + cross, positions * head_size);
+    prefetch(arguments.values + cross, positions * head_size);
+  }
+
   wait_for_earlier_kernels();
-  // Three rounds of reads, each of which needs the one before: these, the state of the sentence, the source.
+  if (idle) return;
   const int64_t hidden = static_cast<int64_t>(heads) * head_size;
   const int64_t offset = (static_cast<int64_t>(row) * beam_size + first) * hidden + head * head_size;
   const int32_t used = min(kQueries, beam_size - first);
-  const int32_t sentence = arguments.sentence[row];
-  const int32_t positions = min(arguments.lengths[row], arguments.source);
   HeadPart<T> query_parts[kQueries];
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
@@ -67,16 +79,13 @@ __global__ void __launch_bounds__(kThreads) cross_attention_kernel(const Argumen
         load_part<Layout, true>(arguments.query + offset + min(q, used - 1) * hidden, head_size, lane);
   }
   start_loads();
-  if (sentence < 0 || arguments.finished[sentence] != 0) return;
-
-  const SpacedRows<T, int32_t> rows = {arguments.keys + cross, arguments.values + cross, head_size};
   float query[kQueries][kHeadPart];
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
     scaled_query<Layout>(query_parts[q], head_size, lane, arguments.scale, query[q]);
   }
   Attended<kQueries> attended;
-  attend<Layout, T>(query, positions, head_size, rows, find_rows<Layout>(rows, 0, positions), attended);
+  attend<Layout, kEarly>(query, positions, head_size, rows, turns, attended);
 
   T* out = arguments.out + offset;
   merge<Layout>(attended, space, [&](int q, int element, float value) {
@@ -107,15 +116,20 @@ void cross_attention(const SearchState& state, const StepInputs& inputs, const H
                                     static_cast<const T*>(cross_k),
                                     static_cast<const T*>(cross_v),
                                     static_cast<T*>(out)};
-    const auto heads = static_cast<unsigned int>(shape.heads);
-    const auto rows = static_cast<unsigned int>(inputs.rows);
-    if (state.beam_size == 1) {
-      launch_early(cross_attention_kernel<T, Layout, 1>, dim3(1, heads, rows), kThreads, 0, stream,
-                   arguments);
+    const auto beam_size = static_cast<unsigned int>(state.beam_size);
+    const auto launch = [&](auto queries) {
+      constexpr int kQueries = decltype(queries)::value;
+      const dim3 blocks((beam_size - 1) / kQueries + 1, static_cast<unsigned int>(shape.heads),
+                        static_cast<unsigned int>(inputs.rows));
+      with_early_loads(blocks, [&](auto early) {
+        launch_early(cross_attention_kernel<T, Layout, kQueries, decltype(early)::value>, blocks, kThreads, 0,
+                     stream, arguments);
+      });
+    };
+    if (beam_size == 1) {
+      launch(std::integral_constant<int, 1>{});
     } else {
-      const auto shares = static_cast<unsigned int>((state.beam_size - 1) / kHypotheses + 1);
-      launch_early(cross_attention_kernel<T, Layout, kHypotheses>, dim3(shares, heads, rows), kThreads, 0,
-                   stream, arguments);
+      launch(std::integral_constant<int, kHypotheses>{});
     }
   });
 }

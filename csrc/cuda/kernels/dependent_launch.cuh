@@ -13,13 +13,21 @@ namespace nmt_trt::cuda {
 // before it still runs, so that the launch itself, and reads of what no kernel writes, cost no time of their
 // own.
 
-/// Lets the next kernel's blocks take their places, then waits until all that earlier kernels of the stream
-/// wrote can be read. A kernel launched by launch_early() must begin with it, but for reads of what no kernel
-/// writes. Blocks may have been waiting for long: what a kernel of the same CUDA graph wrote is read past the
-/// L1 cache (__ldcg) where an earlier one may have left another kernel's reads of the same place there.
-__device__ inline void wait_for_earlier_kernels() {
+/// Lets the next kernel's blocks take their places, as soon as all of this one's have called it. A kernel
+/// that does not, as update_beams(), has ended before any later one begins: what it and kernels before it
+/// wrote can be read before the wait.
+__device__ inline void let_next_kernel_begin() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/// Waits until all that earlier kernels of the stream wrote can be read. Every block of a kernel launched by
+/// launch_early() must come here, also one that has nothing to do: the next kernel waits for this one alone.
+/// Blocks may have been waiting for long: what a kernel of the same step wrote is read past the L1 cache
+/// (__ldcg) where an earlier one may have left another kernel's reads of the same place there.
+__device__ inline void wait_for_earlier_kernels() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
@@ -40,7 +48,7 @@ int arch_of(Kernel kernel) {
 /// for each other where it differs. A kernel that needs more gets it.
 constexpr int kSharedPercent = 50;
 
-/// Launches a kernel that begins with wait_for_earlier_kernels(). Throws CudaError.
+/// Launches a kernel that calls wait_for_earlier_kernels(). Throws CudaError.
 template <typename... Parameters, typename... Arguments>
 void launch_early(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes,
                   cudaStream_t stream, const Arguments&... arguments) {

@@ -29,6 +29,7 @@ template <typename T>
 __global__ void __launch_bounds__(kWarps* kWarpSize)
     embed_tokens_kernel(const Embedding embedding, const int32_t* token, const int32_t* position, float* out,
                         int32_t rows) {
+  let_next_kernel_begin();
   wait_for_earlier_kernels();
   const int row = row_of_warp();
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
@@ -50,6 +51,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize)
 
 __global__ void __launch_bounds__(kWarps* kWarpSize)
     normalize_rows_kernel(const float* x, const Norm norm, float* out, int32_t rows, int32_t columns) {
+  let_next_kernel_begin();
   wait_for_earlier_kernels();
   const int row = row_of_warp();
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;

@@ -41,7 +41,9 @@ __global__ void __launch_bounds__(kThreads) encoder_attention_kernel(const Encod
   }
   const SpacedRows<T, int64_t> rows = {qkv + hidden, qkv + 2 * hidden, 3 * hidden};
   Attended<kQueries> attended;
-  attend<Layout, T>(query, positions, head_size, rows, find_rows<Layout>(rows, 0, positions), attended);
+  Turns<T> turns;
+  turns.template begin<Layout, false>(rows, positions, head_size);
+  attend<Layout, false>(query, positions, head_size, rows, turns, attended);
 
   T* out = arguments.out + (start + first) * hidden + head;
   merge<Layout>(attended, space, [&](int q, int element, float value) {

@@ -106,6 +106,7 @@ __global__ void __launch_bounds__(Tile::kThreads) logits_few_rows_kernel(const L
   int tile = warp * static_cast<int>(gridDim.x) + static_cast<int>(blockIdx.x);
   StreamedWeights<Tile> weights;
   if (tile < tiles) weights.load(arguments, tile, 0, chunks, lane);
+  let_next_kernel_begin();
   wait_for_earlier_kernels();
   stage_rows<T, Tile>(arguments, first_row, warp, lane, staged);
   __syncthreads();

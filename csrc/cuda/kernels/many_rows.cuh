@@ -263,7 +263,8 @@ class ColumnSums {
 };
 
 /// By all threads of a block, of a grid of any number of blocks by the rows' tiles. store(sums, first output,
-/// first row) is called by each warp for each of its shares of the result.
+/// first row, slot) is called by each warp for each of its shares of the result; behind the block's last tile
+/// nobody reads or fills that slot any more.
 template <typename T, typename Tile, bool kShares, typename Store>
 __device__ void multiply_many_rows(const RoundedLinear& linear, char* space, const Store& store) {
   const auto past = static_cast<size_t>(__cvta_generic_to_shared(space)) % Tile::kAlignment;
@@ -277,6 +278,7 @@ __device__ void multiply_many_rows(const RoundedLinear& linear, char* space, con
     close_copies();
   }
   filler.fill_next();
+  let_next_kernel_begin();
   wait_for_earlier_kernels();  // for the rows
   copy_rows<T, Tile>(linear, first_row, rows);
   close_copies();
@@ -296,7 +298,8 @@ __device__ void multiply_many_rows(const RoundedLinear& linear, char* space, con
       sums.add_slot(ring + slot * Tile::kSlotBytes, rows + chunk / 2 * Tile::kRowsBytes, chunk);
       slot = slot + 1 == Tile::kSlots ? 0 : slot + 1;
     }
-    store(sums.finish(), first + static_cast<int>(threadIdx.x) / kWarpSize * kTileOutputs, first_row);
+    store(sums.finish(), first + static_cast<int>(threadIdx.x) / kWarpSize * kTileOutputs, first_row,
+          ring + slot * Tile::kSlotBytes);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "cuda/kernels/linear_tile.cuh"
 #include "cuda/kernels/many_rows.cuh"
 #include "cuda/kernels/normalized_rows.cuh"
+#include "cuda/kernels/store_rows.cuh"
 #include "cuda/linear.h"
 
 namespace nmt_trt::cuda {
@@ -35,6 +36,7 @@ __device__ void take_rows(const Arguments<T>& arguments, const LinearPlace<Tile>
   HeldNorm<Tile> norm;
   if (input.norm.gain != nullptr) norm.load(input.norm, place);
   HeldRows<Tile> rows(place);
+  let_next_kernel_begin();
   wait_for_earlier_kernels();
 
   rows.load(input.stream, arguments.inputs, arguments.rows, place);
@@ -69,10 +71,10 @@ __global__ void __launch_bounds__(Tile::kThreads) normalized_linear_kernel(const
 
   for_each_group(place, arguments.rows, arguments.outputs, [&](int i, int row, int output) {
     const float4 sum = bias.onto(space.total(row - place.first_row, output - place.first_output), i);
-    const Activated& activated = arguments.activated;
+    float values[] = {sum.x, sum.y, sum.z, sum.w};
+    activate(values, arguments.activated);
     store_rounded(arguments.out + static_cast<int64_t>(row) * arguments.outputs + output,
-                  make_float4(activate(sum.x, activated), activate(sum.y, activated),
-                              activate(sum.z, activated), activate(sum.w, activated)));
+                  make_float4(values[0], values[1], values[2], values[3]));
   });
 #endif
 }
@@ -130,40 +132,33 @@ void round_rows(const Arguments<T>& arguments, T* rounded, cudaStream_t stream) 
   launch_early(round_rows_kernel<T, Tile>, blocks, Tile::kThreads, 0, stream, arguments, rounded);
 }
 
-// Of 16 outputs by 8 rows: two neighbouring lanes first exchange what they have, so that each has two outputs
-// of a row.
-template <typename T>
-__device__ void store_tile(const Arguments<T>& arguments, const float (&sums)[4], int first_output,
-                           int first_row, int lane) {
-  const bool odd = lane_row(lane) % 2 != 0;
-  const int row = first_row + lane % 4 * 2 + (odd ? 1 : 0);
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int output = first_output + half * 8 + (lane_row(lane) & ~1);
-    const float given = __shfl_xor_sync(kAllLanes, odd ? sums[half * 2] : sums[half * 2 + 1], 4);
-    if (row >= arguments.rows || output >= arguments.outputs) continue;
-    const float first = odd ? given : sums[half * 2];
-    const float second = odd ? sums[half * 2 + 1] : given;
-    const float2 bias = *reinterpret_cast<const float2*>(arguments.bias + output);
-    *reinterpret_cast<uint32_t*>(arguments.out + static_cast<int64_t>(row) * arguments.outputs + output) =
-        round_pair(activate(first + bias.x, arguments.activated),
-                   activate(second + bias.y, arguments.activated), T{});
-  }
-}
-
+// Grid: outputs, rows by the tile.
 template <typename T, typename Tile>
 __global__ void __launch_bounds__(Tile::kThreads)
     many_normalized_kernel(const RoundedLinear linear, const Arguments<T> arguments) {
 #if __CUDA_ARCH__ >= 800
   extern __shared__ char many_rows_space[];
-  multiply_many_rows<T, Tile, true>(linear, many_rows_space,
-                                    [&](const WarpSums<Tile>& sums, int output, int row) {
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int own_output = static_cast<int>(blockIdx.x) * Tile::kOutputs + warp * kTileOutputs;
+  const float* bias = arguments.bias + min(own_output, arguments.outputs - kTileOutputs) + lane_row(lane);
+  const float lower = bias[0];
+  const float upper = bias[8];
+  const auto store = [&](WarpSums<Tile>& sums, int output, int row, char* slot) {
 #pragma unroll
-                                      for (int n = 0; n < Tile::kRowTiles; ++n) {
-                                        store_tile(arguments, sums.tiles[n], output, row + n * kTileRows,
-                                                   static_cast<int>(threadIdx.x) % kWarpSize);
-                                      }
-                                    });
+    for (auto& tile : sums.tiles) {
+      tile[0] += lower;
+      tile[1] += lower;
+      tile[2] += upper;
+      tile[3] += upper;
+      activate(tile, arguments.activated);
+    }
+    char* staged = slot + warp * Tile::kRows * kStagedRowBytes;
+    stage_rounded<T>(sums.tiles, staged, lane);
+    store_staged<T, Tile::kRowTiles>(staged, arguments.out, arguments.rows, arguments.outputs, row, output,
+                                     lane);
+  };
+  multiply_many_rows<T, Tile, true>(linear, many_rows_space, store);
 #endif
 }
 

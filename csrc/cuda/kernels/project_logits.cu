@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
 #if __CUDA_ARCH__ >= 800
   extern __shared__ char many_rows_space[];
   multiply_many_rows<T, Tile, false>(
-      linear, many_rows_space, [&](const WarpSums<Tile>& sums, int output, int row) {
+      linear, many_rows_space, [&](const WarpSums<Tile>& sums, int output, int row, char*) {
         store_logits(to, output, row, static_cast<int>(threadIdx.x) % kWarpSize, sums.tiles);
       });
 #endif

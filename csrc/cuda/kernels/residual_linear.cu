@@ -47,6 +47,7 @@ __global__ void __launch_bounds__(Tile::kThreads) residual_linear_kernel(const A
   weights.load(arguments.weight, arguments.inputs, arguments.outputs, place, place.chunk);
   HeldBias<Tile> bias;
   bias.load(arguments.bias, place, arguments.rows, arguments.outputs);
+  let_next_kernel_begin();
   wait_for_earlier_kernels();
 
   uint4 rows[Tile::kRowTiles][Tile::kHeld];

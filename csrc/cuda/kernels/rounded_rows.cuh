@@ -33,6 +33,7 @@ constexpr int kRoundingWarps = 2;
 template <typename T>
 __global__ void __launch_bounds__(kRoundingWarps* kWarpSize)
     round_rows_kernel(const Normalized input, int32_t inputs, int32_t rows, T* rounded) {
+  let_next_kernel_begin();
   wait_for_earlier_kernels();
   const int row = static_cast<int>(blockIdx.x) * kRoundingWarps + static_cast<int>(threadIdx.x) / kWarpSize;
   if (row >= rows) return;

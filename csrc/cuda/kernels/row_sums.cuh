@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "cuda/kernels/order.h"
-#include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/row_split.h"
 #include "cuda/kernels/warp.h"
 
 namespace nmt_trt::cuda {
@@ -35,18 +35,15 @@ __device__ inline void add_to_sum(PartialSum& partial, const float (&x)[kPerLane
   partial.max = max;
 }
 
-/// The sum of a whole row from its parts, which other blocks may have written, for all lanes of a warp.
-__device__ inline PartialSum merge_sums(const PartialSum* sums, int32_t lists, int lane) {
+/// The sum of a whole row from its parts, of which load(list) reads one, for all lanes of a warp.
+template <typename Load>
+__device__ PartialSum merge_sums(int32_t lists, int lane, const Load& load) {
   PartialSum mine[kListsPerLane];
   float max = -INFINITY;
 #pragma unroll
   for (int i = 0; i < kListsPerLane; ++i) {
     const int32_t list = lane + i * kWarpSize;
-    mine[i] = {-INFINITY, 0.0F};
-    if (list < lists) {
-      const float2 loaded = __ldcg(reinterpret_cast<const float2*>(sums + list));
-      mine[i] = {loaded.x, loaded.y};
-    }
+    mine[i] = list < lists ? load(list) : PartialSum{-INFINITY, 0.0F};
     max = fmaxf(max, mine[i].max);
   }
   max = value_of_key(warp_max(order_key(max)));

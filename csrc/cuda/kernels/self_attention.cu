@@ -52,7 +52,7 @@ struct SelfRows {
 };
 
 // Grid: hypotheses by the block, heads, rows. Block: kThreads for each of its hypotheses.
-template <typename T, typename Layout>
+template <typename T, typename Layout, bool kEarly>
 __global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(const Arguments<T> arguments) {
   __shared__ MergeSpace<Layout, 1> space[kHypotheses];
   const int32_t beam_size = arguments.beam_size;
@@ -67,27 +67,30 @@ __global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(c
   const int lane = static_cast<int>(threadIdx.x) % Layout::kLanes;
   const int group = static_cast<int>(threadIdx.x) / Layout::kLanes;
 
-  wait_for_earlier_kernels();
-  // Three rounds of reads, each of which needs the one before: these, the ancestry, the cache.
-  const int64_t hidden = static_cast<int64_t>(heads) * head_size;
-  const T* row_qkv = arguments.qkv + static_cast<int64_t>(row) * beam_size * 3 * hidden + head * head_size;
-  const T* own = row_qkv + k * 3 * hidden;
+  let_next_kernel_begin();
+  // The state of the search, and what earlier steps left in the cache, are no kernel's of this step: they can
+  // be read before the queries are there. Three rounds of reads, each of which needs the one before.
   const int32_t step = *arguments.steps;
   const int32_t sentence = arguments.sentence[row];
-  const HeadPart<T> query_part = load_part<Layout, true>(own, head_size, lane);
-  const HeadPart<T> new_key = load_part<Layout, true>(own + hidden, head_size, lane);
-  const HeadPart<T> new_value = load_part<Layout, true>(own + 2 * hidden, head_size, lane);
-  start_loads();
-  if (sentence < 0 || step >= arguments.step_limit) return;
-
+  const bool idle = sentence < 0 || step >= arguments.step_limit || arguments.finished[max(sentence, 0)] != 0;
+  const int32_t positions = idle ? 0 : step;
   const int64_t cache = (static_cast<int64_t>(row) * heads + head) * arguments.slots * head_size;
   T* cache_k = arguments.cache_k + cache;
   T* cache_v = arguments.cache_v + cache;
   const SelfRows<T> rows = {
-      arguments.ancestry + (static_cast<int64_t>(sentence) * beam_size + k) * arguments.capacity, beam_size,
-      head_size, cache_k, cache_v};
-  const bool finished = arguments.finished[sentence] != 0;
-  const Found found = find_rows<Layout>(rows, 0, step);
+      arguments.ancestry + (static_cast<int64_t>(max(sentence, 0)) * beam_size + k) * arguments.capacity,
+      beam_size, head_size, cache_k, cache_v};
+  Turns<T> turns;
+  turns.template begin<Layout, kEarly>(rows, positions, head_size);
+
+  wait_for_earlier_kernels();
+  if (idle) return;
+  const int64_t hidden = static_cast<int64_t>(heads) * head_size;
+  const T* row_qkv = arguments.qkv + static_cast<int64_t>(row) * beam_size * 3 * hidden + head * head_size;
+  const T* own = row_qkv + k * 3 * hidden;
+  const HeadPart<T> query_part = load_part<Layout, true>(own, head_size, lane);
+  const HeadPart<T> new_key = load_part<Layout, true>(own + hidden, head_size, lane);
+  const HeadPart<T> new_value = load_part<Layout, true>(own + 2 * hidden, head_size, lane);
   start_loads();
 
   // The newest position goes first, not by way of the cache, which is only now being written. In the first
@@ -98,7 +101,6 @@ __global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(c
   float query[1][kHeadPart];
   scaled_query<Layout>(query_part, head_size, lane, arguments.scale, query[0]);
   const float newest = score<Layout>(query[0], key);
-  if (finished) return;
 
   Attended<1> attended;
   if (group == 0) {
@@ -112,7 +114,7 @@ __global__ void __launch_bounds__(kThreads* kHypotheses) self_attention_kernel(c
       store_part<Layout>(cache_v + offset, head_size, lane, new_value);
     }
   }
-  attend<Layout, T>(query, step, head_size, rows, found, attended);
+  attend<Layout, kEarly>(query, positions, head_size, rows, turns, attended);
 
   T* out = arguments.out + (static_cast<int64_t>(row) * beam_size + k) * hidden + head * head_size;
   merge<Layout>(attended, space[threadIdx.y], [&](int, int element, float value) {
@@ -150,7 +152,10 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
     const dim3 threads(kThreads, static_cast<unsigned int>(together));
     const dim3 blocks(static_cast<unsigned int>((state.beam_size - 1) / together + 1),
                       static_cast<unsigned int>(shape.heads), static_cast<unsigned int>(inputs.rows));
-    launch_early(self_attention_kernel<T, Layout>, blocks, threads, 0, stream, arguments);
+    with_early_loads(blocks, [&](auto early) {
+      launch_early(self_attention_kernel<T, Layout, decltype(early)::value>, blocks, threads, 0, stream,
+                   arguments);
+    });
   });
 }
 

@@ -49,11 +49,8 @@ __device__ void start_batch(const SearchState& state, const StepInputs& inputs) 
   *state.steps = 0;
   *state.bad_logits = 0;
   *state.arrived = 0;
-  volatile SearchProgress* progress = state.progress;
-  progress->active[0] = active;
-  progress->bad_logits = 0;
-  __threadfence_system();
-  progress->steps = 0;
+  *state.progress = {};
+  state.progress->updates[0].active = active;
 }
 
 __global__ void __launch_bounds__(kThreads)

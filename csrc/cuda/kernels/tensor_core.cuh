@@ -61,6 +61,16 @@ __device__ inline void load_matrices_transposed(const void* row, uint32_t (&matr
                : "memory");
 }
 
+#if __CUDA_ARCH__ >= 900
+/// stmatrix, of compute capability 9.0: the other way round.
+__device__ inline void store_matrices_transposed(void* row, const uint32_t (&matrices)[4]) {
+  const auto to = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to),
+               "r"(matrices[0]), "r"(matrices[1]), "r"(matrices[2]), "r"(matrices[3])
+               : "memory");
+}
+#endif
+
 /// mma.m16n8k16: sums += left * right with fp32 sums.
 /// left, 16 x 16: lane l has pair l % 4 of rows l / 4 and l / 4 + 8, then pair l % 4 + 4 of the same rows.
 /// right, 16 x 8: pairs l % 4 and l % 4 + 4 of column l / 4.

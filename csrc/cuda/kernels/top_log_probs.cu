@@ -1,22 +1,31 @@
 #include "core/top_log_probs.h"
+
+#include <algorithm>
+#include <string>
+
+#include "core/errors.h"
 #include "cuda/kernels/candidate_list.cuh"
 #include "cuda/kernels/dependent_launch.cuh"
+#include "cuda/kernels/device_limits.h"
 #include "cuda/kernels/float_types.h"
+#include "cuda/kernels/logits_tile.cuh"
 #include "cuda/kernels/order.h"
 #include "cuda/kernels/row_matters.cuh"
-#include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/row_split.h"
 #include "cuda/kernels/row_sums.cuh"
 #include "cuda/kernels/warp.h"
-#include "cuda/kernels/warp_list.cuh"
 #include "cuda/search.h"
 #include "cuda/token_mask.h"
 
 namespace nmt_trt::cuda {
 namespace {
 
-// Each warp of a row makes a list (warp_list.cuh); the last block of the row to finish merges them. Blocks
-// are many enough to fill the GPU with few rows, and which one is the last does not show.
-constexpr int kThreads = RowSplit::kWarps * kWarpSize;
+// One block a row. Its warps read it once, a list after the other, and note the best token of each lane. The
+// C best of those are a cut: whatever is among the C best of the row comes no later than the last of them,
+// and is a logit of one of their C lanes, so that few lists are read again and few tokens put in order. How
+// many warps share a row does not show.
+constexpr int kMaxThreads = 1024;
+constexpr int kMaxCandidates = 2 * kMaxBeamSize;
 
 struct Arguments {
   const void* logits;
@@ -24,49 +33,69 @@ struct Arguments {
   uint32_t excluded;  // a token, or a number that is none
   int32_t count;      // C
   RowSplit split;
-  void* scratch;
   int32_t* bad_logits;
   Candidate* candidates;
   int64_t mask_size;
+
+  // Tokens kept of a list: no two of a lane.
+  __host__ __device__ int32_t kept() const { return count < kWarpSize ? count : kWarpSize; }
 };
 
-template <typename T>
-__device__ const T* logits_of(const Arguments& arguments, int32_t row) {
-  return static_cast<const T*>(arguments.logits) + static_cast<int64_t>(row) * arguments.vocab_size;
-}
+struct RowSpace {
+  PartialSum sums[RowSplit::kMaxLists];
+  RankedToken cut;
+  Normaliser normaliser;
+  int32_t found;  // tokens up to the cut
+  RankedToken best[kMaxCandidates];
+};
 
-template <typename T, bool kAligned, int kSlots, bool kEdits>
-__device__ WarpList<kSlots> read_list(const Arguments& arguments, const uint32_t* edited, int32_t row,
-                                      int32_t list, int lane) {
-  const T* logits = logits_of<T>(arguments, row);
-  WarpList<kSlots> found;
-  for (int32_t i = 0; i < arguments.split.tiles; ++i) {
-    const uint32_t first = static_cast<uint32_t>(list * arguments.split.tiles + i) * RowSplit::kTile;
-    if (first >= arguments.vocab_size) break;
-    const Tile<T, kAligned, kEdits> tile = {logits, first, arguments.vocab_size, arguments.excluded, edited};
-    float x[kPerLane];
-    tile.load(lane, x);
-    found.add(tile, x, lane, arguments.count);
+template <typename T, bool kAligned, bool kEdits>
+struct Row {
+  const Arguments& arguments;
+  const T* logits;
+  const uint32_t* edited;
+
+  /// call(tile) for those of a list.
+  template <typename Call>
+  __device__ void for_tiles(int32_t list, const Call& call) const {
+    for (int32_t i = 0; i < arguments.split.tiles; ++i) {
+      const uint32_t first = static_cast<uint32_t>(list * arguments.split.tiles + i) * RowSplit::kTile;
+      if (first >= arguments.vocab_size) break;
+      call(Tile<T, kAligned, kEdits>{logits, first, arguments.vocab_size, arguments.excluded, edited});
+    }
   }
-  return found;
-}
 
-// Another block may have written it.
-__device__ RankedToken load_entry(const RankedToken* entry) {
-  const uint2 loaded = __ldcg(reinterpret_cast<const uint2*>(entry));
-  return {loaded.x, loaded.y};
-}
+  __device__ WarpList read(int32_t list, int lane) const {
+    WarpList seen;
+    for_tiles(list, [&](const auto& tile) {
+      float x[kPerLane];
+      tile.load(lane, x);
+      seen.add(tile, x, lane);
+    });
+    return seen;
+  }
 
-// Lists of two slots are too long for shared memory.
-template <int kSlots>
-constexpr bool kFitsShared = kSlots == 1;
+  /// Appends a list's tokens up to the cut to `tokens`, in any order.
+  __device__ void collect(int32_t list, const RankedToken& cut, int lane, RankedToken* tokens,
+                          int32_t& found) const {
+    for_tiles(list, [&](const auto& tile) {
+      float x[kPerLane];
+      tile.load(lane, x);
+      tile.exclude(lane, x);
+      for (uint32_t up_to = tile.not_below(value_of_key(cut.key), x); up_to != 0; up_to &= up_to - 1U) {
+        const uint32_t place = tile.token_of(lane, __ffs(static_cast<int>(up_to)) - 1);
+        const RankedToken token = {order_key(to_float(logits[place])), place};
+        if (!cut.before(token)) tokens[atomicAdd(&found, 1)] = token;
+      }
+    });
+  }
+};
 
-/// The lists of one row, each sorted, in the hands of one warp: lane l has lists l, l + 32, ...
-template <bool kInShared>
+/// The lists of a row, each sorted, in the hands of one warp: lane l has lists l, l + 32, ...
 struct Merge {
-  const RankedToken* entries;  // [lists, C]
+  const RankedToken* tokens;  // [lists, kept]
   int32_t lists;
-  int32_t count;
+  int32_t kept;
   uint8_t taken[kListsPerLane] = {};
 
   // The first token of this lane's lists that has not been taken; `of` is its list's number within the lane.
@@ -75,9 +104,8 @@ struct Merge {
 #pragma unroll
     for (int i = 0; i < kListsPerLane; ++i) {
       const int32_t list = lane + i * kWarpSize;
-      if (list >= lists || taken[i] >= count) continue;
-      const RankedToken* entry = entries + list * count + taken[i];
-      const RankedToken token = kInShared ? *entry : load_entry(entry);
+      if (list >= lists || taken[i] >= kept) continue;
+      const RankedToken token = tokens[list * kept + taken[i]];
       if (!token.before(best)) continue;
       best = token;
       of = i;
@@ -96,102 +124,136 @@ struct Merge {
   }
 };
 
-// By the last block of a row. entries: with kFitsShared<kSlots> shared memory for [lists, C].
-template <typename T, int kSlots, bool kEdits>
-__device__ void merge_row(const SearchState& state, const int32_t* sentence_of_row,
-                          const Arguments& arguments, const RowPartials& partials, int32_t row,
-                          RankedToken* entries) {
-  constexpr bool kInShared = kFitsShared<kSlots>;
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const int32_t lists = arguments.split.lists;
-  const int32_t count = arguments.count;
-  if constexpr (kInShared) {
-    for (int32_t i = static_cast<int32_t>(threadIdx.x); i < lists * count; i += kThreads) {
-      entries[i] = load_entry(partials.entries + i);
-    }
-    __syncthreads();
-  }
-  if (threadIdx.x >= kWarpSize) return;
-  const PartialSum total = merge_sums(partials.sums, lists, lane);
-  Merge<kInShared> merge{kInShared ? entries : partials.entries, lists, count};
-  RankedToken mine[kSlots] = {};
+/// By one warp: the token number `count`, or one behind all that there are.
+__device__ RankedToken find_cut(Merge merge, int32_t count, int lane) {
+  RankedToken cut = kNothing;
   for (int32_t i = 0; i < count; ++i) {
-    const RankedToken next = merge.next(lane);
-    put(mine, i, lane, next);
-    if (next.key <= kLowestKey) break;
+    cut = merge.next(lane);
+    if (cut.key <= kLowestKey) return {kLowestKey + 1, UINT32_MAX};
   }
-  const Normaliser normaliser = {total.max, logf(total.sum)};
-  CandidateList<kSlots> best = {{}, count, lane};
+  return cut;
+}
+
+/// By one warp: the row's candidates from its best tokens.
+template <int kSlots, typename Row>
+__device__ void write_candidates(const SearchState& state, int32_t sentence, int32_t row, const Row& source,
+                                 const RowSpace& space, int lane) {
+  const Arguments& arguments = source.arguments;
+  const Normaliser& normaliser = space.normaliser;
+  CandidateList<kSlots> best = {{}, arguments.count, lane};
 #pragma unroll
   for (int j = 0; j < kSlots; ++j) {
-    const bool exists = mine[j].key > kLowestKey;
-    best.slots[j] = {exists ? normaliser.log_prob(value_of_key(mine[j].key)) : -INFINITY,
-                     exists ? static_cast<int32_t>(mine[j].token) : 0};
+    const RankedToken& token = space.best[lane + j * kWarpSize];
+    const bool exists = token.key > kLowestKey;
+    best.slots[j] = {exists ? normaliser.log_prob(value_of_key(token.key)) : -INFINITY,
+                     exists ? static_cast<int32_t>(token.token) : 0};
   }
-  if constexpr (kEdits) {
-    const T* logits = logits_of<T>(arguments, row);
-    put_in_edited(
-        state, sentence_of_row[row / state.beam_size], row, arguments.excluded, normaliser,
-        [logits](int32_t token) { return to_float(logits[token]); }, best);
+  if (source.edited != nullptr) {
+    const auto logit = [&source](int32_t token) { return to_float(source.logits[token]); };
+    put_in_edited(state, sentence, row, arguments.excluded, normaliser, logit, best);
   }
 #pragma unroll
   for (int j = 0; j < kSlots; ++j) {
     const int32_t i = lane + j * kWarpSize;
-    if (i < count) arguments.candidates[static_cast<int64_t>(row) * count + i] = best.slots[j];
-  }
-  if (lane == 0) {
-    *partials.arrived = 0;
-    if (!(total.sum > 0.0F && total.sum < INFINITY)) *arguments.bad_logits = 1;
+    if (i < arguments.count) {
+      arguments.candidates[static_cast<int64_t>(row) * arguments.count + i] = best.slots[j];
+    }
   }
 }
 
+// Grid: rows. Dynamic shared memory: token_space().
 template <typename T, bool kAligned, int kSlots, bool kEdits>
-__global__ void __launch_bounds__(kThreads)
-    top_log_probs_kernel(SearchState state, const int32_t* sentence_of_row, Arguments arguments) {
-  extern __shared__ RankedToken shared_entries[];
-  __shared__ bool is_last;
+__global__ void __launch_bounds__(kMaxThreads)
+    top_log_probs_kernel(const SearchState state, const int32_t* sentence_of_row, const Arguments arguments) {
+  extern __shared__ RankedToken tokens[];  // the lists' first, then those up to the cut
+  __shared__ RowSpace space;
+  let_next_kernel_begin();
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % kWarpSize;
+  const int warp = thread / kWarpSize;
+  const int warps = static_cast<int>(blockDim.x) / kWarpSize;
+  const auto row = static_cast<int32_t>(blockIdx.x);
+  const int32_t lists = arguments.split.lists;
+  const int32_t kept = arguments.kept();
+  const bool matters = row_matters(state, sentence_of_row, row / state.beam_size, row % state.beam_size);
+  if (thread == 0) space.found = 0;
+  if (thread < kMaxCandidates) space.best[thread] = kNothing;
   wait_for_earlier_kernels();
-  const int32_t blocks = arguments.split.blocks();
-  const int32_t count = arguments.count;
-  const auto row = static_cast<int32_t>(blockIdx.x) / blocks;
-  if (!row_matters(state, sentence_of_row, row / state.beam_size, row % state.beam_size)) return;
+  if (!matters) return;
 
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const int32_t list = static_cast<int32_t>(blockIdx.x) % blocks * RowSplit::kWarps +
-                       static_cast<int32_t>(threadIdx.x) / kWarpSize;
-  const RowPartials partials = RowPartials::at(arguments.scratch, arguments.split, count, row);
-  const uint32_t* edited = kEdits ? state.scores.edited + row * arguments.mask_size : nullptr;
-  const auto found = read_list<T, kAligned, kSlots, kEdits>(arguments, edited, row, list, lane);
-#pragma unroll
-  for (int j = 0; j < kSlots; ++j) {
-    const int32_t i = lane + j * kWarpSize;
-    if (i < count) partials.entries[list * count + i] = found.entries[j];
-  }
-  if (lane == 0) partials.sums[list] = found.partial;
-
-  __syncthreads();
-  if (threadIdx.x == 0) {
-    __threadfence();
-    is_last = atomicAdd(partials.arrived, 1U) + 1U == static_cast<uint32_t>(blocks);
-    __threadfence();
+  const Row<T, kAligned, kEdits> source = {
+      arguments, static_cast<const T*>(arguments.logits) + static_cast<int64_t>(row) * arguments.vocab_size,
+      kEdits ? state.scores.edited + row * arguments.mask_size : nullptr};
+  for (int32_t list = warp; list < lists; list += warps) {
+    const WarpList seen = source.read(list, lane);
+    const RankedToken mine = seen.sorted(lane, kept);
+    if (lane < kept) tokens[list * kept + lane] = mine;
+    if (lane == 0) space.sums[list] = seen.partial;
   }
   __syncthreads();
-  if (is_last) {
-    merge_row<T, kSlots, kEdits>(state, sentence_of_row, arguments, partials, row, shared_entries);
+
+  if (warp == 0) {
+    const RankedToken cut = find_cut({tokens, lists, kept}, arguments.count, lane);
+    if (lane == 0) space.cut = cut;
+  } else if (warp == 1) {
+    const PartialSum total = merge_sums(lists, lane, [&](int32_t list) { return space.sums[list]; });
+    if (lane == 0) {
+      space.normaliser = {total.max, logf(total.sum)};
+      if (!(total.sum > 0.0F && total.sum < INFINITY)) *arguments.bad_logits = 1;
+    }
   }
+  __syncthreads();
+  const RankedToken cut = space.cut;
+  uint32_t wanted = 0;  // a bit for each of this warp's lists
+  for (int32_t i = 0; warp + i * warps < lists; ++i) {
+    if (!cut.before(tokens[(warp + i * warps) * kept])) wanted |= 1U << static_cast<uint32_t>(i);
+  }
+  __syncthreads();
+  for (; wanted != 0; wanted &= wanted - 1U) {
+    const int32_t list = warp + (__ffs(static_cast<int>(wanted)) - 1) * warps;
+    source.collect(list, cut, lane, tokens, space.found);
+  }
+  __syncthreads();
+  for (int32_t i = thread; i < space.found; i += static_cast<int32_t>(blockDim.x)) {
+    const RankedToken token = tokens[i];
+    int32_t rank = 0;
+    for (int32_t j = 0; j < space.found; ++j) rank += tokens[j].before(token) ? 1 : 0;
+    if (rank < arguments.count) space.best[rank] = token;
+  }
+  __syncthreads();
+  if (warp > 0) return;
+  write_candidates<kSlots>(state, sentence_of_row[row / state.beam_size], row, source, space, lane);
+}
+
+/// Bytes for the tokens of all lists, or for those up to the cut.
+size_t token_space(const Arguments& arguments) {
+  const int32_t of_lists = arguments.split.lists * arguments.kept();
+  const int32_t of_lanes = arguments.count * kPerLane * arguments.split.tiles;
+  return static_cast<size_t>(std::max(of_lists, of_lanes)) * sizeof(RankedToken);
+}
+
+/// Warps of a block: as many as there are lists while there is an SM for each row, otherwise so few that an
+/// SM has several rows under way.
+int32_t warps_of(int32_t rows, const RowSplit& split) {
+  constexpr int32_t kOfManyRows = 8;
+  const bool few = rows <= device_limit(cudaDevAttrMultiProcessorCount);
+  return std::min(split.lists, few ? kMaxThreads / kWarpSize : kOfManyRows);
 }
 
 template <typename T, bool kAligned, int kSlots, bool kEdits>
 void launch(const SearchState& state, const StepInputs& inputs, const Arguments& arguments,
             cudaStream_t stream) {
-  const RowSplit& split = arguments.split;
-  const auto rows = static_cast<unsigned int>(inputs.rows * state.beam_size);
-  const size_t shared = kFitsShared<kSlots> ? static_cast<size_t>(split.lists) *
-                                                  static_cast<size_t>(arguments.count) * sizeof(RankedToken)
-                                            : 0;
-  launch_early(top_log_probs_kernel<T, kAligned, kSlots, kEdits>,
-               rows * static_cast<unsigned int>(split.blocks()), kThreads, shared, stream, state,
-               inputs.sentence, arguments);
+  const auto kernel = top_log_probs_kernel<T, kAligned, kSlots, kEdits>;
+  const int32_t rows = inputs.rows * state.beam_size;
+  const int32_t threads = warps_of(rows, arguments.split) * kWarpSize;
+  const size_t shared = token_space(arguments);
+  if (!has_shared(shared + sizeof(RowSpace))) {
+    throw UsageError("the vocabulary for so many candidates", "one that shared memory is enough for",
+                     std::to_string(arguments.vocab_size) + " tokens");
+  }
+  allow_shared(kernel, shared + sizeof(RowSpace));
+  launch_early(kernel, static_cast<unsigned int>(rows), static_cast<unsigned int>(threads), shared, stream,
+               state, inputs.sentence, arguments);
 }
 
 template <typename T, bool kAligned>
@@ -208,24 +270,14 @@ void launch_for(const SearchState& state, const StepInputs& inputs, const Argume
 
 }  // namespace
 
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates, int32_t vocab_size) {
-  return RowPartials::bytes(RowSplit::of(vocab_size), candidates) * static_cast<size_t>(rows) *
-         static_cast<size_t>(beam_size);
-}
-
 void top_log_probs(const SearchState& state, const StepInputs& inputs, const void* logits, DataType type,
                    Candidate* candidates, cudaStream_t stream) {
   if (inputs.rows == 0) return;
   const int32_t excluded = state.policy == PolicyKind::kGnmt ? state.pad : TopLogProbs::kNone;
-  const Arguments arguments = {logits,
-                               static_cast<uint32_t>(state.vocab_size),
-                               static_cast<uint32_t>(excluded),
-                               state.candidates,
-                               RowSplit::of(state.vocab_size),
-                               state.scratch,
-                               state.bad_logits,
-                               candidates,
-                               TokenMask::size(state.vocab_size)};
+  const Arguments arguments = {
+      logits,           static_cast<uint32_t>(state.vocab_size), static_cast<uint32_t>(excluded),
+      state.candidates, RowSplit::of(state.vocab_size),          state.bad_logits,
+      candidates,       TokenMask::size(state.vocab_size)};
   with_float_type("logits", type, [&](auto number) {
     using T = decltype(number);
     const bool aligned = reinterpret_cast<uintptr_t>(logits) % sizeof(uint4) == 0 &&

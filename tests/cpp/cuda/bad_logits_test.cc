@@ -54,7 +54,7 @@ void run(PolicyKind policy, float bad, int32_t good_steps) {
   EXPECT_EQ(again.progress.bad_logits, 0);
   EXPECT_EQ(again.active(), 4);
   step(draw());
-  EXPECT_EQ(gpu.snapshot().progress.steps, 1);
+  EXPECT_EQ(gpu.snapshot().progress.steps(), 1);
 }
 
 TEST_F(BadLogits, ChangeNothing) {
@@ -80,7 +80,7 @@ TEST_F(BadLogits, OfRowsThatNobodyLooksAtDoNotMatter) {
     std::fill_n(logits.begin() + static_cast<int>(row) * 150, 50, 0.5F);
   gpu.step(stage, encode(logits, DataType::kFloat32), DataType::kFloat32);
   EXPECT_EQ(gpu.snapshot().progress.bad_logits, 0);
-  EXPECT_EQ(gpu.snapshot().progress.steps, 1);
+  EXPECT_EQ(gpu.snapshot().progress.steps(), 1);
 }
 
 TEST_F(BadLogits, AFullCacheStopsTheSearch) {

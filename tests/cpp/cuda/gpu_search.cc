@@ -69,10 +69,7 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
       ended_(words_.size()),
       finished_(options.max_lengths.size()),
       own_finished_(options.max_lengths.size()),
-      arrived_(1),
-      scratch_(cuda::top_log_probs_scratch_bytes(most_rows, options.beam_size,
-                                                 make_policy(options)->candidates(), options.vocab_size)) {
-  if (scratch_.size() > 0) NMT_TRT_CUDA(cudaMemset(scratch_.data(), 0, scratch_.size()));
+      arrived_(1) {
   const cuda::BeamRules rules = rules_of(options, {});
   state_ = {options.policy,
             options.eos,
@@ -97,7 +94,6 @@ GpuSearch::GpuSearch(const SearchOptions& options, int32_t most_rows, int32_t ca
             bad_logits_.data(),
             arrived_.data(),
             progress_.device(),
-            scratch_.data(),
             {},
             {},
             {},
@@ -181,7 +177,7 @@ void expect_same(const SearchSnapshot& one, const SearchSnapshot& other) {
   EXPECT_EQ(one.ancestry, other.ancestry);
   EXPECT_EQ(one.finished, other.finished);
   EXPECT_EQ(one.steps, other.steps);
-  EXPECT_EQ(one.progress.steps, other.progress.steps);
+  EXPECT_EQ(one.progress.steps(), other.progress.steps());
   EXPECT_EQ(one.active(), other.active());
   EXPECT_EQ(one.progress.bad_logits, other.progress.bad_logits);
 }

@@ -41,7 +41,7 @@ struct SearchSnapshot {
   cuda::SearchProgress progress;
 
   /// Sentences that have not finished.
-  int32_t active() const { return progress.active[progress.steps % cuda::kProgressKept]; }
+  int32_t active() const { return progress.at(progress.steps()).active; }
 };
 
 /// A beam search on the device, its memory and its calls.
@@ -70,7 +70,6 @@ class GpuSearch {
   DeviceArray<float> penalties_, sum_, penalty_, token_scores_, diversity_penalty_;
   DeviceArray<uint8_t> ended_, finished_, own_finished_;
   DeviceArray<uint32_t> arrived_;
-  DeviceArray<std::byte> scratch_;
   cuda::Mapped<cuda::SearchProgress> progress_;
   std::optional<ScoreMemory> scores_;
   std::optional<PoolMemory> pool_;

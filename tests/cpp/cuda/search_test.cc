@@ -70,7 +70,7 @@ class Pair {
   void compare() {
     const SearchSnapshot after = gpu_.snapshot();
     ASSERT_EQ(after.steps, cpu_.steps());
-    ASSERT_EQ(after.progress.steps, cpu_.steps());
+    ASSERT_EQ(after.progress.steps(), cpu_.steps());
     ASSERT_EQ(after.progress.bad_logits, 0);
     ASSERT_EQ(after.active() == 0, cpu_.done());
     const auto finished = std::count(after.finished.begin(), after.finished.end(), uint8_t{1});

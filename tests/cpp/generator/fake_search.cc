@@ -34,8 +34,7 @@ bool takes_part(const SearchState& state, int32_t sentence) {
 }
 
 void tell(const SearchState& state, int32_t active) {
-  state.progress->active[*state.steps % kProgressKept] = active;
-  state.progress->steps = *state.steps;
+  state.progress->updates[*state.steps % kProgressKept] = {*state.steps, active};
 }
 
 struct StartSearch {
@@ -50,7 +49,8 @@ struct StartSearch {
       state.own_finished[i] = state.finished[i] = state.max_lengths[i] <= 0 ? 1 : 0;
     }
     std::fill_n(inputs.token, inputs.rows * state.beam_size, bos);
-    *inputs.position = *state.steps = *state.bad_logits = state.progress->bad_logits = 0;
+    *inputs.position = *state.steps = *state.bad_logits = 0;
+    *state.progress = {};
     tell(state,
          static_cast<int32_t>(std::count(state.finished, state.finished + state.sentences, uint8_t{0})));
   }
@@ -457,11 +457,6 @@ void gather(const GatherItem& item, const int32_t* source_row, int32_t rows) {
 }
 
 }  // namespace
-
-size_t top_log_probs_scratch_bytes(int32_t rows, int32_t beam_size, int32_t candidates,
-                                   int32_t /*vocab_size*/) {
-  return size(rows) * size(beam_size) * size(candidates) * sizeof(float);
-}
 
 void start_search(const SearchState& state, const StepInputs& inputs, int32_t bos, cudaStream_t stream) {
   launch(stream, StartSearch{state, inputs, bos});

@@ -7,17 +7,14 @@
 
 #include "cuda/kernels/float_types.h"
 #include "cuda/kernels/order.h"
-#include "cuda/kernels/row_partials.h"
+#include "cuda/kernels/row_split.h"
 #include "cuda/kernels/row_sums.cuh"
 #include "cuda/kernels/warp.h"
 #include "cuda/token_mask.h"
 
 namespace nmt_trt::cuda {
 
-// One warp reads a tile of 1024 logits at a time, 32 a lane, into registers; finds the largest, sums the
-// exponentials, and picks the C best one after the other.
-//
-// A warp's list has a place a lane, or two (kSlots): number i is in slot i / 32 of lane i % 32.
+// One warp reads a tile of 1024 logits at a time, 32 a lane, into registers.
 
 constexpr int kPerChain = kPerLane / kChains;
 static_assert(kPerLane == kWarpSize, "a lane's logits are looked through by one lane each");
@@ -37,15 +34,6 @@ __device__ inline WarpChoice first_of_warp(const RankedToken& mine) {
   const uint32_t token = warp_min(mine.key == key ? mine.token : UINT32_MAX);
   const uint32_t lanes = __ballot_sync(kAllLanes, mine.key == key && mine.token == token);
   return {{key, token}, __ffs(static_cast<int>(lanes)) - 1};
-}
-
-/// Makes `token` number `i` of a list.
-template <int kSlots>
-__device__ void put(RankedToken (&list)[kSlots], int32_t i, int lane, const RankedToken& token) {
-#pragma unroll
-  for (int j = 0; j < kSlots; ++j) {
-    if (i == lane + j * kWarpSize) list[j] = token;
-  }
 }
 
 /// A tile of one row, spread over the lanes of a warp in vectors of 16 bytes.
@@ -121,6 +109,14 @@ struct Tile {
     return token == excluded;
   }
 
+  /// A bit for each of a lane's logits that is `least` or more.
+  __device__ static uint32_t not_below(float least, const float (&x)[kPerLane]) {
+    uint32_t bits = 0;
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i) bits |= x[i] >= least ? 1U << static_cast<uint32_t>(i) : 0U;
+    return bits;
+  }
+
   /// Makes the logits of tokens that are out -inf; true when there are any in this tile (for all lanes).
   __device__ bool exclude(int lane, float (&x)[kPerLane]) const {
     bool any = excluded - first < RowSplit::kTile;
@@ -132,61 +128,33 @@ struct Tile {
     }
     return true;
   }
-
-  /// The best of the logits of lane `owner` that come after `last`, found by all lanes together.
-  __device__ RankedToken next_of(int owner, const RankedToken& last) const {
-    const uint32_t token = token_of(owner, static_cast<int>(threadIdx.x) % kWarpSize);
-    RankedToken mine = kNothing;
-    if (token < vocab_size && !is_out(token)) {
-      const RankedToken other = {order_key(to_float(row[token])), token};
-      if (last.before(other)) mine = other;
-    }
-    return first_of_warp(mine).token;
-  }
 };
 
-/// The best tokens that a warp has seen, and its part of the sum.
-template <int kSlots>
+/// What a warp knows of the tiles that it has seen: the best token of each lane, and its part of the sum.
 struct WarpList {
-  RankedToken entries[kSlots] = {};
+  RankedToken best = kNothing;  // of this lane
   PartialSum partial = {-INFINITY, 0.0F};
 
   /// x: this lane's logits of the tile; changed.
   template <typename Tile>
-  __device__ void add(const Tile& tile, float (&x)[kPerLane], int lane, int32_t count) {
-    RankedToken best = tile.best_of(lane, x);
-    add_to_sum(partial, x, value_of_key(warp_max(best.key)));
-    if (tile.exclude(lane, x)) best = tile.best_of(lane, x);
-    pick(tile, best, lane, count);
+  __device__ void add(const Tile& tile, float (&x)[kPerLane], int lane) {
+    RankedToken first = tile.best_of(lane, x);
+    add_to_sum(partial, x, value_of_key(warp_max(first.key)));
+    if (tile.exclude(lane, x)) first = tile.best_of(lane, x);
+    if (first.before(best)) best = first;
   }
 
- private:
-  // The best of the entries so far and of the tile become the new entries. best: the best of this lane's
-  // logits.
-  template <typename Tile>
-  __device__ void pick(const Tile& tile, RankedToken best, int lane, int32_t count) {
-    RankedToken so_far[kSlots];
-#pragma unroll
-    for (int j = 0; j < kSlots; ++j) {
-      so_far[j] = entries[j];
-      entries[j] = kNothing;
-    }
-    for (int32_t i = 0; i < count; ++i) {
-      const bool from_tile = best.before(so_far[0]);
-      const WarpChoice choice = first_of_warp(from_tile ? best : so_far[0]);
+  /// The `kept` best of the lanes' tokens, in order, at most a warp's: lane i gets number i.
+  __device__ RankedToken sorted(int lane, int32_t kept) const {
+    RankedToken left = best;
+    RankedToken mine = kNothing;
+    for (int32_t i = 0; i < kept; ++i) {
+      const WarpChoice choice = first_of_warp(left);
       if (choice.token.key <= kLowestKey) break;
-      put(entries, i, lane, choice.token);
-      if (i + 1 == count) break;
-      const bool mine = lane == choice.lane;
-      if (mine && !from_tile) {
-#pragma unroll
-        for (int j = 0; j < kSlots; ++j) so_far[j] = j + 1 < kSlots ? so_far[(j + 1) % kSlots] : kNothing;
-      }
-      if (__any_sync(kAllLanes, mine && from_tile)) {
-        const RankedToken next = tile.next_of(choice.lane, choice.token);
-        if (mine) best = next;
-      }
+      if (lane == i) mine = choice.token;
+      if (lane == choice.lane) left = kNothing;
     }
+    return mine;
   }
 };
 
