@@ -52,7 +52,7 @@ stage_tests() {
   rm -f "$report"
   "$python" -c 'import xdist' 2> /dev/null && parallel="-n $PROCESSES --dist worksteal"
   # shellcheck disable=SC2086  # options and paths
-  NMT_TRT_TEST_GPU=1 "$python" -m pytest -q -rfEs -p no:cacheprovider $parallel --junitxml "$report" $tests || status=1
+  NMT_TRT_TEST_GPU=1 "$python" -m pytest -q -rfEs -p no:cacheprovider -p no:benchmark $parallel --junitxml "$report" $tests || status=1
   record --suite "Python, GPU" --junit "$report"
   return $status
 }

@@ -79,28 +79,16 @@ __global__ void __launch_bounds__(Tile::kThreads) normalized_linear_kernel(const
 #endif
 }
 
-// All of a row's columns are held at once.
-template <typename Call>
-void with_normalized_tile(const Linear& linear, int32_t rows, const Call& call) {
-  constexpr int kShort = 2;
-  constexpr int kLong = 4;
-  static_assert(kLong * LinearTile<1, 1, kLong>::kWarps * kChunk == kMaxNormalized);
-  if (linear.inputs <= kMaxNormalized / 2) {
-    with_tile<LinearTile<8, 2, kShort>, LinearTile<4, 1, kShort>, LinearTile<1, 1, kShort>>(linear, rows,
-                                                                                            call);
-  } else {
-    with_tile<LinearTile<4, 1, kLong>, LinearTile<1, 1, kLong>>(linear, rows, call);
-  }
-}
-
-template <typename T>
-void launch_few(const Arguments<T>& arguments, const Linear& linear, cudaStream_t stream) {
-  with_normalized_tile(linear, arguments.rows, [&](auto tile) {
-    using Tile = decltype(tile);
-    const auto kernel = normalized_linear_kernel<T, Tile>;
-    launch_linear(kernel, blocks_of<Tile>(linear, arguments.rows), Tile::kThreads, sizeof(SumSpace<Tile>),
-                  stream, arguments);
-  });
+// Where its blocks run at once, or `anyway`: whether it did.
+template <typename Tile, typename T>
+bool launch_few(const Arguments<T>& arguments, const Linear& linear, bool anyway, cudaStream_t stream) {
+  const auto kernel = normalized_linear_kernel<T, Tile>;
+  const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
+  constexpr size_t kShared = sizeof(SumSpace<Tile>);
+  prepare_linear(kernel, kShared);
+  if (!anyway && !runs_at_once(kernel, blocks, Tile::kThreads, kShared)) return false;
+  launch_early(kernel, blocks, Tile::kThreads, kShared, stream, arguments);
+  return true;
 }
 
 // Grid: 1, rows by the tile. rounded: [rows, inputs], with the bits that normalized_linear_kernel multiplies,
@@ -162,19 +150,40 @@ __global__ void __launch_bounds__(Tile::kThreads)
 #endif
 }
 
-// Whether there are enough rows for it, and the device has the shared memory.
+// Where there are blocks for a third of the device at least, and it has the shared memory: whether it did.
 template <typename T>
 bool launch_many(const Arguments<T>& arguments, const Linear& linear, T* rounded, cudaStream_t stream) {
   using Tile = ManyRows<64>;
   const size_t shared = Tile::shared_bytes(arguments.inputs);
   const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
-  if (blocks.x * blocks.y < kWantedBlocks || !has_shared(shared)) return false;
-  round_rows(arguments, rounded, stream);
+  if (3 * blocks.x * blocks.y < processors() || !has_shared(shared)) return false;
   const auto kernel = many_normalized_kernel<T, Tile>;
+  prepare_linear(kernel, shared);
+  round_rows(arguments, rounded, stream);
   const RoundedLinear given = {rounded, arguments.weight, arguments.inputs, arguments.outputs,
                                arguments.rows};
-  launch_linear(kernel, blocks, Tile::kThreads, shared, stream, given, arguments);
+  launch_early(kernel, blocks, Tile::kThreads, shared, stream, given, arguments);
   return true;
+}
+
+// All of a row's columns are held at once.
+template <typename T>
+void launch(const Arguments<T>& arguments, const Linear& linear, T* rounded, cudaStream_t stream) {
+  constexpr int kShort = 2;
+  constexpr int kLong = 4;
+  static_assert(kLong * LinearTile<1, 1, kLong>::kWarps * kChunk == kMaxNormalized);
+  if (linear.inputs <= kMaxNormalized / 2) {
+    if (launch_few<LinearTile<1, 1, kShort>>(arguments, linear, false, stream)) return;
+    if (launch_few<LinearTile<4, 1, kShort>>(arguments, linear, false, stream)) return;
+    if (launch_few<LinearTile<8, 2, kShort>>(arguments, linear, false, stream)) return;
+    if (launch_many(arguments, linear, rounded, stream)) return;
+    launch_few<LinearTile<8, 2, kShort>>(arguments, linear, true, stream);
+  } else {
+    if (launch_few<LinearTile<1, 1, kLong>>(arguments, linear, false, stream)) return;
+    if (launch_few<LinearTile<4, 1, kLong>>(arguments, linear, false, stream)) return;
+    if (launch_many(arguments, linear, rounded, stream)) return;
+    launch_few<LinearTile<4, 1, kLong>>(arguments, linear, true, stream);
+  }
 }
 
 }  // namespace
@@ -190,8 +199,7 @@ void normalized_linear(const Normalized& input, const Linear& linear, const Acti
                                     linear.bias,    linear.inputs,
                                     linear.outputs, rows,
                                     activated,      static_cast<T*>(out)};
-    if (launch_many(arguments, linear, static_cast<T*>(scratch), stream)) return;
-    launch_few(arguments, linear, stream);
+    launch(arguments, linear, static_cast<T*>(scratch), stream);
   });
 }
 

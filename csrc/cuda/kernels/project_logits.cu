@@ -27,8 +27,9 @@ template <typename T, typename Tile>
 void launch_few(const LogitsArguments<T>& arguments, cudaStream_t stream) {
   const auto kernel = logits_few_rows_kernel<T, Tile>;
   const size_t shared = sizeof(T) * static_cast<size_t>(Tile::kRows * row_stride(arguments.inputs));
-  launch_linear(kernel, blocks_of<Tile>(arguments.to.outputs, arguments.to.rows, Tile::kWarps),
-                Tile::kThreads, shared, stream, arguments);
+  prepare_linear(kernel, shared);
+  launch_early(kernel, blocks_of<Tile>(arguments.to.outputs, arguments.to.rows, Tile::kWarps), Tile::kThreads,
+               shared, stream, arguments);
 }
 
 template <typename T, typename Tile>
@@ -50,9 +51,10 @@ bool launch_many(const LogitsArguments<T>& arguments, T* rounded, cudaStream_t s
   const size_t shared = Tile::shared_bytes(arguments.inputs);
   if (!has_shared(shared)) return false;
   const LogitsPlace& to = arguments.to;
+  prepare_linear(kernel, shared);
   round_rows(arguments.input, arguments.inputs, to.rows, rounded, stream);
   const RoundedLinear linear = {rounded, arguments.weight, arguments.inputs, to.outputs, to.rows};
-  launch_linear(kernel, blocks_of<Tile>(to.outputs, to.rows, 1), Tile::kThreads, shared, stream, linear, to);
+  launch_early(kernel, blocks_of<Tile>(to.outputs, to.rows, 1), Tile::kThreads, shared, stream, linear, to);
   return true;
 }
 

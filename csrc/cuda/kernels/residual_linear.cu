@@ -76,6 +76,18 @@ __global__ void __launch_bounds__(Tile::kThreads) residual_linear_kernel(const A
 #endif
 }
 
+// Where its blocks run at once, or `anyway`: whether it did.
+template <typename Tile, typename T>
+bool launch(const Arguments<T>& arguments, const Linear& linear, bool anyway, cudaStream_t stream) {
+  const auto kernel = residual_linear_kernel<T, Tile>;
+  const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
+  constexpr size_t kShared = sizeof(SumSpace<Tile>);
+  prepare_linear(kernel, kShared);
+  if (!anyway && !runs_at_once(kernel, blocks, Tile::kThreads, kShared)) return false;
+  launch_early(kernel, blocks, Tile::kThreads, kShared, stream, arguments);
+  return true;
+}
+
 }  // namespace
 
 void residual_linear(const void* x, const Linear& linear, float factor, const float* residual, float* out,
@@ -93,12 +105,9 @@ void residual_linear(const void* x, const Linear& linear, float factor, const fl
                                     factor,
                                     residual,
                                     out};
-    with_tile<LinearTile<4, 4, 2>, LinearTile<2, 2, 4>, LinearTile<1, 1, 8>>(linear, rows, [&](auto tile) {
-      using Tile = decltype(tile);
-      const auto kernel = residual_linear_kernel<T, Tile>;
-      launch_linear(kernel, blocks_of<Tile>(linear, rows), Tile::kThreads, sizeof(SumSpace<Tile>), stream,
-                    arguments);
-    });
+    if (launch<LinearTile<1, 1, 8>>(arguments, linear, false, stream)) return;
+    if (launch<LinearTile<2, 2, 4>>(arguments, linear, false, stream)) return;
+    launch<LinearTile<4, 4, 2>>(arguments, linear, true, stream);
   });
 }
 
