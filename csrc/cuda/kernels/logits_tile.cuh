@@ -17,7 +17,7 @@ namespace nmt_trt::cuda {
 // One warp reads a tile of 1024 logits at a time, 32 a lane, into registers.
 
 constexpr int kPerChain = kPerLane / kChains;
-static_assert(kPerLane == kWarpSize, "a lane's logits are looked through by one lane each");
+static_assert(kPerLane == kWarpSize, "a lane's logits have a bit each");
 static_assert(TokenMask::kGranule == RowSplit::kTile && RowSplit::kTile == kWarpSize * kWarpSize,
               "a tile's part of a mask is a number a lane");
 

@@ -68,6 +68,19 @@ class NemoConfig:
     source_tokens: bool
 
 
+class _Loader(yaml.SafeLoader):
+    """SafeLoader without merge keys, which NeMo does not write: a few nested ones stand for more values than memory
+    can hold.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Raise ConstructorError for a mapping that takes over another's values."""
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(problem="merge keys (<<) are not supported")
+        super().flatten_mapping(node)
+
+
 def parse_nemo_config(data: bytes) -> NemoConfig:
     """Parse model_config.yaml.
 
@@ -76,8 +89,8 @@ def parse_nemo_config(data: bytes) -> NemoConfig:
         ArchiveError: not YAML, or values that no NeMo model has; lists all of them.
     """
     try:
-        content = yaml.safe_load(data)
-    except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError, KeyError) as error:
+        content = yaml.load(data, _Loader)
+    except (yaml.YAMLError, RecursionError, ValueError, AttributeError, TypeError, LookupError) as error:
         problem = getattr(error, "problem", None) or str(error) or type(error).__name__
         raise ArchiveError(f"model_config.yaml is not plain YAML: {' '.join(str(problem).split())[:300]}") from error
     if not isinstance(content, dict):

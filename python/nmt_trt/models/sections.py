@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 
 from nmt_trt.errors import ArchiveError, UnsupportedModelError
+
+_MOST_BITS_SHOWN = 128
+"""Of an integer, which Python writes in decimal up to some length only."""
 
 
 class Findings:
@@ -69,7 +72,8 @@ class Section:
             return default
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", value):
             value = float(value)  # NeMo's YAML reader takes 1e-3 for a number, YAML 1.1 for a string
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        finite = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not finite:
             self.invalid(key, "a number", value)
             return default
         return float(value)
@@ -106,8 +110,12 @@ class Section:
         """Note a value that is not what it should be."""
         if value is None:
             given = "is missing"
-        elif isinstance(value, (str, int, float)):
-            given = f"is {str(value)[:100]!r}" if isinstance(value, str) else f"is {value}"
+        elif isinstance(value, str):
+            given = f"is {value[:100]!r}"
+        elif isinstance(value, int) and value.bit_length() > _MOST_BITS_SHOWN:
+            given = f"is an integer of {value.bit_length()} bits"
+        elif isinstance(value, (int, float)):
+            given = f"is {value}"
         else:
             given = f"is a {type(value).__name__}"
         self.findings.invalid.append(f"{self.path}{key} {given}; expected {expected}")

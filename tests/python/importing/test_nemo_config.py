@@ -200,6 +200,8 @@ def test_sizes_are_required(key: str) -> None:
         b"a: 0b\n",
         b"x: 1_0:99:99999999999999",
         b"<<: 3",
+        b"a: !!int ''",
+        b"a: !!float '-'",
     ],
 )
 def test_other_content_is_refused(data: bytes) -> None:
@@ -215,6 +217,19 @@ def test_an_alias_bomb_does_no_harm() -> None:
     ]
     with pytest.raises(UnsupportedModelError, match="encoder is a list; expected a section"):
         parse_nemo_config("\n".join(lines).encode())
+
+
+def test_merge_keys_are_refused_before_they_grow() -> None:
+    lines = ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60))]
+    with pytest.raises(ArchiveError, match=r"merge keys \(<<\) are not supported"):
+        parse_nemo_config("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize("key", ["len_pen", "beam_size"])
+def test_integers_of_any_size_are_told(key: str) -> None:
+    data = PLAIN + f"\n{key}: 0x{'f' * 5000}\n".encode()
+    with pytest.raises(ArchiveError, match=f"{key} is an integer of 20000 bits; expected"):
+        parse_nemo_config(data)
 
 
 PLAIN = yaml.safe_dump(config()).encode()
