@@ -4,11 +4,11 @@
 
 #include <cstdint>
 #include <string>
-#include <type_traits>
 
 #include "core/errors.h"
 #include "cuda/attention.h"
 #include "cuda/kernels/attention_layout.cuh"
+#include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/device_limits.h"
 #include "cuda/kernels/float_types.h"
 
@@ -38,18 +38,14 @@ void with_head_layout(const HeadShape& shape, DataType type, Call call) {
   });
 }
 
-/// call(std::bool_constant) of whether blocks should read keys and values before they wait for the kernel
-/// before them: that pays where most of them have a place by then, and takes registers, hence places, from
-/// more.
-template <typename Call>
-void with_early_loads(const dim3& blocks, Call call) {
-  constexpr unsigned int kEarlyBlocks = 4;  // of an SM
-  const auto processors = static_cast<unsigned int>(device_limit(cudaDevAttrMultiProcessorCount));
-  if (blocks.x * blocks.y * blocks.z <= kEarlyBlocks * processors) {
-    call(std::true_type{});
-  } else {
-    call(std::false_type{});
-  }
+/// Launches `early`, whose blocks read keys and values before they wait for the kernel before them, or
+/// `late`, whose blocks do not: that pays where all of them have a place by then, and takes registers, hence
+/// places.
+template <typename Kernel, typename Arguments>
+void launch_attention(Kernel early, Kernel late, const dim3& blocks, const dim3& threads, cudaStream_t stream,
+                      const Arguments& arguments) {
+  const auto kernel = runs_at_once(early, blocks, threads, 0) ? early : late;
+  launch_early(kernel, blocks, threads, 0, stream, arguments);
 }
 
 /// Throws UsageError unless `address` suits loads of 16 bytes.

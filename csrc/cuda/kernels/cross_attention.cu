@@ -121,10 +121,9 @@ void cross_attention(const SearchState& state, const StepInputs& inputs, const H
       constexpr int kQueries = decltype(queries)::value;
       const dim3 blocks((beam_size - 1) / kQueries + 1, static_cast<unsigned int>(shape.heads),
                         static_cast<unsigned int>(inputs.rows));
-      with_early_loads(blocks, [&](auto early) {
-        launch_early(cross_attention_kernel<T, Layout, kQueries, decltype(early)::value>, blocks, kThreads, 0,
-                     stream, arguments);
-      });
+      launch_attention(cross_attention_kernel<T, Layout, kQueries, true>,
+                       cross_attention_kernel<T, Layout, kQueries, false>, blocks, kThreads, stream,
+                       arguments);
     };
     if (beam_size == 1) {
       launch(std::integral_constant<int, 1>{});

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <cuda_runtime_api.h>
+#include <cuda_runtime.h>
 
 #include <cstddef>
 
@@ -20,6 +20,19 @@ inline int device_limit(cudaDeviceAttr which) {
 /// Whether a block may have so much shared memory, which is asked for by allow_shared().
 inline bool has_shared(size_t bytes) {
   return bytes <= static_cast<size_t>(device_limit(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+}
+
+inline unsigned int processors() {
+  return static_cast<unsigned int>(device_limit(cudaDevAttrMultiProcessorCount));
+}
+
+/// Whether the device runs all blocks of a kernel at once. Throws CudaError.
+template <typename Kernel>
+bool runs_at_once(Kernel kernel, const dim3& blocks, const dim3& threads, size_t shared_bytes) {
+  int places = 0;
+  const auto together = static_cast<int>(threads.x * threads.y * threads.z);
+  NMT_TRT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&places, kernel, together, shared_bytes));
+  return blocks.x * blocks.y * blocks.z <= static_cast<unsigned int>(places) * processors();
 }
 
 /// Lets a kernel have `bytes` of dynamic shared memory, which any may up to 48 KB.

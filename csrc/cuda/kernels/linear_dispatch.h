@@ -31,17 +31,4 @@ void prepare_linear(Kernel kernel, size_t shared_bytes) {
   allow_shared(kernel, shared_bytes);
 }
 
-inline unsigned int processors() {
-  return static_cast<unsigned int>(device_limit(cudaDevAttrMultiProcessorCount));
-}
-
-/// Whether the device runs all blocks of a prepared kernel at once. With the smallest tile of which that is
-/// true a layer uses most of the device, and no block has to wait for another's place.
-template <typename Kernel>
-bool runs_at_once(Kernel kernel, const dim3& blocks, int threads, size_t shared_bytes) {
-  int places = 0;
-  NMT_TRT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&places, kernel, threads, shared_bytes));
-  return blocks.x * blocks.y <= static_cast<unsigned int>(places) * processors();
-}
-
 }  // namespace nmt_trt::cuda

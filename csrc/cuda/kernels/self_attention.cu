@@ -152,10 +152,8 @@ void self_attention(const SearchState& state, const StepInputs& inputs, const He
     const dim3 threads(kThreads, static_cast<unsigned int>(together));
     const dim3 blocks(static_cast<unsigned int>((state.beam_size - 1) / together + 1),
                       static_cast<unsigned int>(shape.heads), static_cast<unsigned int>(inputs.rows));
-    with_early_loads(blocks, [&](auto early) {
-      launch_early(self_attention_kernel<T, Layout, decltype(early)::value>, blocks, threads, 0, stream,
-                   arguments);
-    });
+    launch_attention(self_attention_kernel<T, Layout, true>, self_attention_kernel<T, Layout, false>, blocks,
+                     threads, stream, arguments);
   });
 }
 
