@@ -71,6 +71,8 @@ def parse_huggingface_config(config: Object, generation: Object) -> HuggingFaceC
     shared, source_size, target_size = _vocabularies(top, family)
     encoder, decoder = _stack(top, family, "encoder", source_size), _stack(top, family, "decoder", target_size)
     special = _special_tokens(search, family, min(source_size, target_size), target_size)
+    if family.positions == "fairseq":
+        _check_counted_positions(top, family, special)
     published = Section("", generation or {**family.old_search, **config}, findings)
     defaults, notes = _generation(published, family, target_size)
     findings.report()
@@ -160,6 +162,16 @@ def _special_tokens(search: Section, family: Family, common_size: int, target_si
     if tokens.pad == tokens.eos and not search.findings.invalid:
         search.unsupported(f"pad_token_id and eos_token_id are both {tokens.eos}")
     return tokens
+
+
+def _check_counted_positions(top: Section, family: Family, tokens: SpecialTokens) -> None:
+    """Positions are counted from the model's own PAD on, and PAD has none."""
+    pad = top.values.get("pad_token_id", family.special["pad_token_id"])
+    if pad != tokens.pad and not top.findings.invalid:
+        where = f"in {CONFIG_FILE}, where positions begin behind it, and {tokens.pad} in generation_config.json"
+        top.unsupported(f"pad_token_id is {str(pad)[:50]} {where}")
+    if tokens.start == tokens.pad and not top.findings.invalid:
+        top.unsupported(f"decoder_start_token_id is {tokens.start}, which is pad_token_id: it would have no position")
 
 
 def _generation(published: Section, family: Family, vocabulary: int) -> tuple[GenerationDefaults, tuple[str, ...]]:

@@ -137,6 +137,24 @@ def test_an_old_mbart_configuration(tmp_path: Path) -> None:
     assert config.generation.hf is not None and config.generation.hf.forced_eos == 2
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("pad_token_id", 3, "pad_token_id is 1 in config.json, where positions begin behind it, and 3 in generation_"),
+        (
+            "decoder_start_token_id",
+            PAD,
+            "decoder_start_token_id is 1, which is pad_token_id: it would have no position",
+        ),
+    ],
+)
+def test_positions_are_counted_from_the_models_own_pad(tmp_path: Path, key: str, value: int, told: str) -> None:
+    write_random_multilingual(tmp_path, "m2m_100", 0)
+    edit_json(tmp_path / "generation_config.json", **{key: value})
+    with pytest.raises(UnsupportedModelError, match=told):
+        import_huggingface(tmp_path)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_unsupported_options_are_named_at_once(tmp_path: Path, family: str) -> None:
     reference = write_random_multilingual(tmp_path / "model", family, 0)
