@@ -44,6 +44,7 @@ void with_head_layout(const HeadShape& shape, DataType type, Call call) {
 template <typename Kernel, typename Arguments>
 void launch_attention(Kernel early, Kernel late, const dim3& blocks, const dim3& threads, cudaStream_t stream,
                       const Arguments& arguments) {
+  share_memory(late);  // loads it, so that a later choice in a graph's capture finds both
   const auto kernel = runs_at_once(early, blocks, threads, 0) ? early : late;
   launch_early(kernel, blocks, threads, 0, stream, arguments);
 }

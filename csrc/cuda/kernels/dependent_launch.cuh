@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "cuda/check.h"
+#include "cuda/kernels/device_limits.h"
 
 namespace nmt_trt::cuda {
 
@@ -48,11 +49,26 @@ int arch_of(Kernel kernel) {
 /// for each other where it differs. A kernel that needs more gets it.
 constexpr int kSharedPercent = 50;
 
+template <typename Kernel>
+void share_memory(Kernel kernel) {
+  NMT_TRT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, kSharedPercent));
+}
+
+/// Whether the device runs all blocks of a kernel for launch_early() at once. Throws CudaError.
+template <typename Kernel>
+bool runs_at_once(Kernel kernel, const dim3& blocks, const dim3& threads, size_t shared_bytes) {
+  share_memory(kernel);
+  int places = 0;
+  const auto together = static_cast<int>(threads.x * threads.y * threads.z);
+  NMT_TRT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&places, kernel, together, shared_bytes));
+  return blocks.x * blocks.y * blocks.z <= static_cast<unsigned int>(places) * processors();
+}
+
 /// Launches a kernel that calls wait_for_earlier_kernels(). Throws CudaError.
 template <typename... Parameters, typename... Arguments>
 void launch_early(void (*kernel)(Parameters...), dim3 blocks, dim3 threads, size_t shared_bytes,
                   cudaStream_t stream, const Arguments&... arguments) {
-  NMT_TRT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, kSharedPercent));
+  share_memory(kernel);
   cudaLaunchAttribute early = {};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;

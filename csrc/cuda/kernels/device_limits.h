@@ -26,22 +26,17 @@ inline unsigned int processors() {
   return static_cast<unsigned int>(device_limit(cudaDevAttrMultiProcessorCount));
 }
 
-/// Whether the device runs all blocks of a kernel at once. Throws CudaError.
-template <typename Kernel>
-bool runs_at_once(Kernel kernel, const dim3& blocks, const dim3& threads, size_t shared_bytes) {
-  int places = 0;
-  const auto together = static_cast<int>(threads.x * threads.y * threads.z);
-  NMT_TRT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&places, kernel, together, shared_bytes));
-  return blocks.x * blocks.y * blocks.z <= static_cast<unsigned int>(places) * processors();
-}
-
-/// Lets a kernel have `bytes` of dynamic shared memory, which any may up to 48 KB.
+/// Lets a kernel have as much dynamic shared memory as a block may if it needs more than any has, 48 KB with
+/// its static: one number for all that launch it. Throws CudaError.
 template <typename Kernel>
 void allow_shared(Kernel kernel, size_t bytes) {
   constexpr size_t kAlways = 48 * 1024;
-  if (bytes <= kAlways) return;
-  NMT_TRT_CUDA(
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  cudaFuncAttributes attributes;
+  NMT_TRT_CUDA(cudaFuncGetAttributes(&attributes, kernel));
+  if (bytes + attributes.sharedSizeBytes <= kAlways) return;
+  const int most = device_limit(cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  NMT_TRT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    most - static_cast<int>(attributes.sharedSizeBytes)));
 }
 
 }  // namespace nmt_trt::cuda

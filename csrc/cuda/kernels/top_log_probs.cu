@@ -251,7 +251,7 @@ void launch(const SearchState& state, const StepInputs& inputs, const Arguments&
     throw UsageError("the vocabulary for so many candidates", "one that shared memory is enough for",
                      std::to_string(arguments.vocab_size) + " tokens");
   }
-  allow_shared(kernel, shared + sizeof(RowSpace));
+  allow_shared(kernel, shared);
   launch_early(kernel, static_cast<unsigned int>(rows), static_cast<unsigned int>(threads), shared, stream,
                state, inputs.sentence, arguments);
 }
