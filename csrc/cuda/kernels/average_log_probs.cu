@@ -50,16 +50,6 @@ struct WarpPart {
         list(static_cast<int32_t>(blockIdx.x) % split.blocks() * RowSplit::kWarps +
              static_cast<int32_t>(threadIdx.x) / kWarpSize),
         lane(static_cast<int>(threadIdx.x) % kWarpSize) {}
-
-  /// call(first token) for each tile.
-  template <typename Call>
-  __device__ void for_tiles(const Arguments& arguments, Call call) const {
-    for (int32_t i = 0; i < arguments.split.tiles; ++i) {
-      const uint32_t first = static_cast<uint32_t>(list * arguments.split.tiles + i) * RowSplit::kTile;
-      if (first >= arguments.vocab_size) return;
-      call(first);
-    }
-  }
 };
 
 __device__ bool matters(const SearchState& state, const int32_t* sentence_of_row, int32_t row) {
@@ -75,7 +65,7 @@ __global__ void __launch_bounds__(kThreads)
   const ModelLogits& model = arguments.models.of[blockIdx.y];
   const int64_t begin = static_cast<int64_t>(part.row) * arguments.vocab_size;
   PartialSum partial = {-INFINITY, 0.0F};
-  part.for_tiles(arguments, [&](uint32_t first) {
+  arguments.split.for_tiles(part.list, arguments.vocab_size, [&](uint32_t first) {
     float x[kPerLane];
     float max = -INFINITY;
 #pragma unroll
@@ -121,7 +111,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   __syncthreads();
   const int64_t begin = static_cast<int64_t>(part.row) * arguments.vocab_size;
-  part.for_tiles(arguments, [&](uint32_t first) {
+  arguments.split.for_tiles(part.list, arguments.vocab_size, [&](uint32_t first) {
     const uint32_t end = min(first + RowSplit::kTile, arguments.vocab_size);
     for (uint32_t token = first + static_cast<uint32_t>(part.lane); token < end; token += kWarpSize) {
       ProbabilitySum sum;

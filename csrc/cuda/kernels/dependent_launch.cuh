@@ -15,8 +15,8 @@ namespace nmt_trt::cuda {
 // own.
 
 /// Lets the next kernel's blocks take their places, as soon as all of this one's have called it. A kernel
-/// that does not, as update_beams(), has ended before any later one begins: what it and kernels before it
-/// wrote can be read before the wait.
+/// that does not, as update_beams(), has ended before any later one begins. Since each step of a search is a
+/// graph of its own besides, what it and kernels before it wrote can be read before the wait.
 __device__ inline void let_next_kernel_begin() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -49,6 +49,7 @@ int arch_of(Kernel kernel) {
 /// for each other where it differs. A kernel that needs more gets it.
 constexpr int kSharedPercent = 50;
 
+/// Gives a kernel that share, and loads it. Throws CudaError.
 template <typename Kernel>
 void share_memory(Kernel kernel) {
   NMT_TRT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, kSharedPercent));
@@ -61,7 +62,7 @@ bool runs_at_once(Kernel kernel, const dim3& blocks, const dim3& threads, size_t
   int places = 0;
   const auto together = static_cast<int>(threads.x * threads.y * threads.z);
   NMT_TRT_CUDA(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&places, kernel, together, shared_bytes));
-  return blocks.x * blocks.y * blocks.z <= static_cast<unsigned int>(places) * processors();
+  return blocks.x * blocks.y * blocks.z <= static_cast<unsigned int>(places * processors());
 }
 
 /// Launches a kernel that calls wait_for_earlier_kernels(). Throws CudaError.

@@ -22,9 +22,8 @@ inline bool has_shared(size_t bytes) {
   return bytes <= static_cast<size_t>(device_limit(cudaDevAttrMaxSharedMemoryPerBlockOptin));
 }
 
-inline unsigned int processors() {
-  return static_cast<unsigned int>(device_limit(cudaDevAttrMultiProcessorCount));
-}
+/// SMs of the current device. Throws CudaError.
+inline int processors() { return device_limit(cudaDevAttrMultiProcessorCount); }
 
 /// Lets a kernel have as much dynamic shared memory as a block may if it needs more than any has, 48 KB with
 /// its static: one number for all that launch it. Throws CudaError.

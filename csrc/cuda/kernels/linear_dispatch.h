@@ -9,6 +9,7 @@
 #include "core/errors.h"
 #include "cuda/kernels/dependent_launch.cuh"
 #include "cuda/kernels/device_limits.h"
+#include "cuda/kernels/linear_tile.cuh"
 #include "cuda/kernels/tensor_core.cuh"
 
 namespace nmt_trt::cuda {
@@ -29,6 +30,18 @@ void prepare_linear(Kernel kernel, size_t shared_bytes) {
                      std::to_string(kTensorCoreArch) + " or later", std::to_string(arch));
   }
   allow_shared(kernel, shared_bytes);
+}
+
+/// Launches a layer's kernel for a LinearTile where its blocks run at once, or `anyway`: whether it did.
+template <typename Tile, typename Arguments>
+bool launch_tile(void (*kernel)(Arguments), const Arguments& arguments, const Linear& linear, bool anyway,
+                 cudaStream_t stream) {
+  const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
+  constexpr size_t kShared = sizeof(SumSpace<Tile>);
+  prepare_linear(kernel, kShared);
+  if (!anyway && !runs_at_once(kernel, blocks, Tile::kThreads, kShared)) return false;
+  launch_early(kernel, blocks, Tile::kThreads, kShared, stream, arguments);
+  return true;
 }
 
 }  // namespace nmt_trt::cuda

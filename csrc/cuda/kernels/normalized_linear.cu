@@ -79,16 +79,9 @@ __global__ void __launch_bounds__(Tile::kThreads) normalized_linear_kernel(const
 #endif
 }
 
-// Where its blocks run at once, or `anyway`: whether it did.
 template <typename Tile, typename T>
 bool launch_few(const Arguments<T>& arguments, const Linear& linear, bool anyway, cudaStream_t stream) {
-  const auto kernel = normalized_linear_kernel<T, Tile>;
-  const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
-  constexpr size_t kShared = sizeof(SumSpace<Tile>);
-  prepare_linear(kernel, kShared);
-  if (!anyway && !runs_at_once(kernel, blocks, Tile::kThreads, kShared)) return false;
-  launch_early(kernel, blocks, Tile::kThreads, kShared, stream, arguments);
-  return true;
+  return launch_tile<Tile>(normalized_linear_kernel<T, Tile>, arguments, linear, anyway, stream);
 }
 
 // Grid: 1, rows by the tile. rounded: [rows, inputs], with the bits that normalized_linear_kernel multiplies,
@@ -156,7 +149,7 @@ bool launch_many(const Arguments<T>& arguments, const Linear& linear, T* rounded
   using Tile = ManyRows<64>;
   const size_t shared = Tile::shared_bytes(arguments.inputs);
   const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
-  if (3 * blocks.x * blocks.y < processors() || !has_shared(shared)) return false;
+  if (3 * blocks.x * blocks.y < static_cast<unsigned int>(processors()) || !has_shared(shared)) return false;
   const auto kernel = many_normalized_kernel<T, Tile>;
   prepare_linear(kernel, shared);
   round_rows(arguments, rounded, stream);

@@ -17,7 +17,7 @@ namespace {
 template <typename Tile>
 dim3 blocks_of(int32_t outputs, int32_t rows, int32_t together) {
   const int32_t row_tiles = (rows - 1) / Tile::kRows + 1;
-  const int32_t most = std::max(device_limit(cudaDevAttrMultiProcessorCount) / row_tiles, 1);
+  const int32_t most = std::max(processors() / row_tiles, 1);
   const int32_t tiles = (outputs - 1) / Tile::kOutputs + 1;
   return {static_cast<unsigned int>(std::min(most, (tiles - 1) / together + 1)),
           static_cast<unsigned int>(row_tiles)};

@@ -76,16 +76,9 @@ __global__ void __launch_bounds__(Tile::kThreads) residual_linear_kernel(const A
 #endif
 }
 
-// Where its blocks run at once, or `anyway`: whether it did.
 template <typename Tile, typename T>
 bool launch(const Arguments<T>& arguments, const Linear& linear, bool anyway, cudaStream_t stream) {
-  const auto kernel = residual_linear_kernel<T, Tile>;
-  const dim3 blocks = blocks_of<Tile>(linear, arguments.rows);
-  constexpr size_t kShared = sizeof(SumSpace<Tile>);
-  prepare_linear(kernel, kShared);
-  if (!anyway && !runs_at_once(kernel, blocks, Tile::kThreads, kShared)) return false;
-  launch_early(kernel, blocks, Tile::kThreads, kShared, stream, arguments);
-  return true;
+  return launch_tile<Tile>(residual_linear_kernel<T, Tile>, arguments, linear, anyway, stream);
 }
 
 }  // namespace

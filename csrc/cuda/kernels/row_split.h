@@ -20,6 +20,16 @@ struct RowSplit {
 
   NMT_TRT_HOST_DEVICE int32_t blocks() const { return lists / kWarps; }
 
+  /// call(first token) for each tile of a list.
+  template <typename Call>
+  __device__ void for_tiles(int32_t list, uint32_t vocab_size, const Call& call) const {
+    for (int32_t i = 0; i < tiles; ++i) {
+      const uint32_t first = static_cast<uint32_t>(list * tiles + i) * kTile;
+      if (first >= vocab_size) return;
+      call(first);
+    }
+  }
+
   NMT_TRT_HOST_DEVICE static RowSplit of(int32_t vocab_size) {
     const int32_t all_tiles = (vocab_size - 1) / kTile + 1;
     const int32_t tiles = (all_tiles - 1) / kMaxLists + 1;

@@ -58,11 +58,9 @@ struct Row {
   /// call(tile) for those of a list.
   template <typename Call>
   __device__ void for_tiles(int32_t list, const Call& call) const {
-    for (int32_t i = 0; i < arguments.split.tiles; ++i) {
-      const uint32_t first = static_cast<uint32_t>(list * arguments.split.tiles + i) * RowSplit::kTile;
-      if (first >= arguments.vocab_size) break;
+    arguments.split.for_tiles(list, arguments.vocab_size, [&](uint32_t first) {
       call(Tile<T, kAligned, kEdits>{logits, first, arguments.vocab_size, arguments.excluded, edited});
-    }
+    });
   }
 
   __device__ WarpList read(int32_t list, int lane) const {
@@ -236,7 +234,7 @@ size_t token_space(const Arguments& arguments) {
 /// SM has several rows under way.
 int32_t warps_of(int32_t rows, const RowSplit& split) {
   constexpr int32_t kOfManyRows = 8;
-  const bool few = rows <= device_limit(cudaDevAttrMultiProcessorCount);
+  const bool few = rows <= processors();
   return std::min(split.lists, few ? kMaxThreads / kWarpSize : kOfManyRows);
 }
 

@@ -72,8 +72,7 @@ class Section:
             return default
         if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?([eE][-+]?\d+)?", value):
             value = float(value)  # NeMo's YAML reader takes 1e-3 for a number, YAML 1.1 for a string
-        finite = isinstance(value, (int, float)) and abs(value) <= sys.float_info.max
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not finite:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
             self.invalid(key, "a number", value)
             return default
         return float(value)
