@@ -38,6 +38,7 @@ COLORS = {
     "torch-eager": "#8C8C8C",
     "PyTorch, NeMo cache": "#8C8C8C",
     "ctranslate2": "#E69F00",
+    "ctranslate2-parallel": "#F0E442",
     "CTranslate2": "#E69F00",
     "huggingface": "#CC79A7",
     "Hugging Face": "#CC79A7",
@@ -46,10 +47,11 @@ COLORS = {
 """By Okabe and Ito, told apart by the colour-blind."""
 LABELS = {
     "nmt_trt-engines": "nmt_trt, decoder on engines",
-    "nmt_trt-serial": "nmt_trt, no text workers",
+    "nmt_trt-serial": "nmt_trt, nothing in parallel",
     "torch-graph": "PyTorch, CUDA graph",
     "torch-eager": "PyTorch, eager",
     "ctranslate2": "CTranslate2",
+    "ctranslate2-parallel": "CTranslate2, replicas",
     "huggingface": "Hugging Face generate()",
     "nemo": "NeMo",
 }

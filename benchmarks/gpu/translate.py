@@ -1,8 +1,8 @@
-"""Text to text with the demo model: this package, with text workers and without, CTranslate2, generate() of Hugging
-Face transformers, and NeMo's own modules, side by side on the same weights, tokenizers and beam.
+"""Text to text with the demo model: this package and CTranslate2, each with several batches in flight and with one,
+generate() of Hugging Face transformers, and NeMo's own modules, side by side on the same weights, tokenizers and beam.
 
     python benchmarks/gpu/translate.py [--text FILE [--reference FILE]] [--batches 128,32,256,64] [--text-workers N]
-        [--results FILE]
+        [--batches-in-flight N] [--results FILE]
 
 Times the whole text at several batch sizes, and one sentence of 20 source tokens alone. See README.md in the folder
 above for what is equal and what is not.
@@ -55,6 +55,7 @@ def main() -> int:
             arguments.backend,
             _ranges(arguments),
             arguments.text_workers,
+            arguments.batches_in_flight,
         )
         lengths = [len(row) for row in map(job.pipeline().encode, texts)]
         recorder.add_environment(
@@ -66,6 +67,7 @@ def main() -> int:
             device=job.device,
             ranges=job.ranges,
             text_workers=job.text_workers,
+            batches_in_flight=job.batches_in_flight,
         )
         workers = {name: stack.enter_context(Worker(SYSTEMS[name], job)) for name in arguments.systems}
         race = TranslationRace(workers, recorder, deadline, job, references)
@@ -206,12 +208,18 @@ def _parse_arguments() -> argparse.Namespace:
         default=max(1, (os.cpu_count() or 1) // 2),
         help="processes that nmt_trt's tokenizers run in; nmt_trt-serial has none (default: half the cores)",
     )
+    parser.add_argument(
+        "--batches-in-flight",
+        type=int,
+        default=2,
+        help="batches that nmt_trt and ctranslate2-parallel search at once (default: %(default)s)",
+    )
     parser.add_argument("--repeats", type=int, default=5, help="runs of each system at a batch size, by turns")
     parser.add_argument("--system-seconds", type=float, default=25, help="after which a system is not run again there")
     parser.add_argument("--latency-calls", type=int, default=200, help="translations of one sentence")
     add_tiny_option(parser, "few sentences")
     arguments = parser.parse_args()
-    for name in ("sentences", "beam_size", "repeats", "latency_calls"):
+    for name in ("sentences", "beam_size", "repeats", "latency_calls", "batches_in_flight"):
         if getattr(arguments, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1; given {getattr(arguments, name)}")
     if arguments.text_workers < 0:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ class Job:
         backend: nmt_trt's backend on the GPU.
         ranges: what nmt_trt's engines are made for: options of `load`.
         text_workers: processes that nmt_trt's tokenizers run in; 0: its own.
+        batches_in_flight: batches that nmt_trt and ctranslate2-parallel search at once.
     """
 
     directory: Path
@@ -43,6 +45,7 @@ class Job:
     backend: str = "auto"
     ranges: dict[str, str] = field(default_factory=dict)
     text_workers: int = 0
+    batches_in_flight: int = 1
 
     def pipeline(self) -> TextPipeline:
         """The model's text handling."""
@@ -84,13 +87,13 @@ class System(ABC):
 
 
 class Ours(System):
-    """Model.translate, its texts in `text_workers` processes of their own."""
+    """Model.translate, its texts in `text_workers` processes of their own, with `batches_in_flight`."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        workers = job.text_workers
-        self._model = load_ours(job.directory, job.device, job.backend, "fp16", text_workers=workers, **job.ranges)
-        self.description = f"{self._model.backend}, text_workers={workers}"
+        parallel = {"text_workers": job.text_workers, "batches_in_flight": job.batches_in_flight}
+        self._model = load_ours(job.directory, job.device, job.backend, "fp16", **parallel, **job.ranges)
+        self.description = f"{self._model.backend}, text_workers={job.text_workers}"
 
     def translate(self, texts: Sequence[str], batch_size: int) -> list[str]:
         """Translate texts; batches are cut by the model."""
@@ -98,10 +101,12 @@ class Ours(System):
 
 
 class OursSerially(Ours):
-    """Model.translate, its texts one after the other in its own process, as all other systems have them."""
+    """Model.translate, its texts one after the other in its own process, as all other systems have them, and batches
+    one after the other.
+    """
 
     def __init__(self, job: Job) -> None:
-        super().__init__(replace(job, text_workers=0))
+        super().__init__(replace(job, text_workers=0, batches_in_flight=1))
 
 
 class IdSystem(System):
@@ -117,14 +122,19 @@ class IdSystem(System):
     def search(self, rows: Sequence[Row], max_length: int) -> list[list[int]]:
         """The best hypotheses of one batch, of at most `max_length` tokens with EOS, without special tokens."""
 
+    def search_all(self, batches: Sequence[tuple[Sequence[Row], int]]) -> list[list[list[int]]]:
+        """`search` of each batch and length."""
+        return [self.search(rows, max_length) for rows, max_length in batches]
+
     def translate(self, texts: Sequence[str], batch_size: int) -> list[str]:
         """Tokenize, search batch after batch, detokenize."""
         options = make_options(beam_size=self.job.beam, batch_size=batch_size).resolve(self.config)
         rows = [np.asarray(self._pipeline.encode(text), dtype=np.int32) for text in texts]
         found: list[str] = [""] * len(rows)
-        for batch in plan_batches([row.size for row in rows], options):
-            chosen = [rows[index] for index in batch]
-            hypotheses = self.search(chosen, max(options.length_limit(row.size) for row in chosen))
+        planned = plan_batches([row.size for row in rows], options)
+        batches = [[rows[index] for index in batch] for batch in planned]
+        limits = [max(options.length_limit(row.size) for row in batch) for batch in batches]
+        for batch, hypotheses in zip(planned, self.search_all(list(zip(batches, limits, strict=True))), strict=True):
             for index, tokens in zip(batch, hypotheses, strict=True):
                 found[index] = self._pipeline.decode(tokens)
         return found
@@ -133,7 +143,7 @@ class IdSystem(System):
 class CTranslate2(IdSystem):
     """CTranslate2 with the converted weights."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, replicas: int = 1) -> None:
         super().__init__(job)
         import ctranslate2
 
@@ -142,21 +152,42 @@ class CTranslate2(IdSystem):
         with tempfile.TemporaryDirectory() as folder:
             write_ctranslate2_model(job.directory, Path(folder))
             compute_type = "float32" if job.device == "cpu" else "float16"
-            self._translator = ctranslate2.Translator(folder, device=job.device, compute_type=compute_type)
+            self._translator = ctranslate2.Translator(
+                folder, device=job.device, compute_type=compute_type, inter_threads=replicas
+            )
         self._id, self._string = token_id, token_string
         self.description = f"CTranslate2 {ctranslate2.__version__}, {self._translator.compute_type}"
 
     def search(self, rows: Sequence[Row], max_length: int) -> list[list[int]]:
         """translate_batch."""
-        results = self._translator.translate_batch(
+        return self._ids(self._translate_batch(rows, max_length, asynchronous=False))
+
+    def _translate_batch(self, rows: Sequence[Row], max_length: int, *, asynchronous: bool) -> Any:
+        return self._translator.translate_batch(
             [[self._string(token) for token in row] for row in rows],
             beam_size=self.job.beam,
             length_penalty=self.length_penalty,
             min_decoding_length=0,
             max_decoding_length=max_length,
             max_input_length=0,
+            asynchronous=asynchronous,
         )
+
+    def _ids(self, results: Iterable[Any]) -> list[list[int]]:
         return [[self._id(token) for token in result.hypotheses[0]] for result in results]
+
+
+class CTranslate2Parallel(CTranslate2):
+    """The same with `batches_in_flight` replicas of the model, which take all batches at once."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job, job.batches_in_flight)
+        self.description += f", inter_threads={job.batches_in_flight}"
+
+    def search_all(self, batches: Sequence[tuple[Sequence[Row], int]]) -> list[list[list[int]]]:
+        """translate_batch of all, and then what each of them gave."""
+        begun = [self._translate_batch(rows, max_length, asynchronous=True) for rows, max_length in batches]
+        return [self._ids(result.result() for result in results) for results in begun]
 
 
 class EagerSystem(IdSystem):
@@ -221,6 +252,7 @@ SYSTEMS: dict[str, type[System]] = {
     "nmt_trt": Ours,
     "nmt_trt-serial": OursSerially,
     "ctranslate2": CTranslate2,
+    "ctranslate2-parallel": CTranslate2Parallel,
     "huggingface": HuggingFace,
     "nemo": Nemo,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ class TargetScore:
 
 @dataclass
 class Timings:
-    """Seconds spent in each stage of a translation, added up over batches."""
+    """Seconds spent in each stage of a translation, added up over batches, those that run at the same time included."""
 
     preprocess: float = 0.0
     encoder: float = 0.0
@@ -68,6 +68,11 @@ class Timings:
     def total(self) -> float:
         """The sum of the stages."""
         return self.preprocess + self.encoder + self.generator + self.postprocess
+
+    def add(self, spent: Timings) -> None:
+        """Add those of another part of the work."""
+        for stage in fields(Timings):
+            setattr(self, stage.name, getattr(self, stage.name) + getattr(spent, stage.name))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from nmt_trt.cli.score_flags import ScoreFlags
 from nmt_trt.engines.decoders import DecoderName
 from nmt_trt.options import BatchType, EarlyStopping, GenerationOptions, Policy
 from nmt_trt.runtime.backend import BackendName
-from nmt_trt.runtime.engine_options import EngineKeywords, EngineOptions, PrecisionName
+from nmt_trt.runtime.engine_options import MOST_IN_FLIGHT, EngineKeywords, EngineOptions, PrecisionName
 from nmt_trt.runtime.stream import DEFAULT_WINDOW
 
 ModelDirectory = Annotated[
@@ -277,6 +277,15 @@ class RuntimeFlags:
             min=1, metavar="MIB", help="Most GPU memory to use.", show_default="no limit", rich_help_panel=_RUNTIME
         ),
     ] = None
+    batches_in_flight: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MOST_IN_FLIGHT,
+            help="Batches searched at once on a GPU, each with a copy of the model in its memory.",
+            rich_help_panel=_RUNTIME,
+        ),
+    ] = EngineOptions.batches_in_flight
     source_language: Annotated[
         str | None,
         typer.Option(
@@ -305,4 +314,5 @@ class RuntimeFlags:
             "trust_engines": self.trust_engines,
             "decoder": self.decoder,
             "memory_limit": None if self.memory_limit is None else self.memory_limit << 20,
+            "batches_in_flight": self.batches_in_flight,
         }

@@ -30,6 +30,10 @@ class Backend(Protocol):
     def memory(self) -> dict[str, int]:
         """Bytes of GPU memory in use, by what they are for."""
 
+    @property
+    def batches_in_flight(self) -> int:
+        """Batches that `search` takes at once, each from a thread of its own."""
+
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch, given the number of tokens of every source.
 

@@ -9,8 +9,10 @@ from typing import Literal, TypedDict, Unpack, get_args
 from nmt_trt.engines.decoders import DecoderName
 from nmt_trt.engines.plan_spec import EngineSizes, Range
 from nmt_trt.errors import UsageError
+from nmt_trt.option_checks import check_number
 
 PrecisionName = Literal["auto", "fp32", "fp16", "bf16"]
+MOST_IN_FLIGHT = 8
 _SIZES = ("batch", "source", "beam")
 
 
@@ -24,6 +26,7 @@ class EngineKeywords(TypedDict, total=False):
     beam: str | Range | None
     trust_engines: bool
     memory_limit: int | None
+    batches_in_flight: int
     tensorrt_library: str | Path | None
 
 
@@ -44,6 +47,8 @@ class EngineOptions:
         trust_engines: also take engines that lie in the model directory. They are native code: say so only of a
             directory whose origin you trust.
         memory_limit: most bytes of GPU memory to use; None for no limit.
+        batches_in_flight: batches that are searched at once, each with a copy of the model on the GPU. With 2 the GPU
+            has something to do while few sentences of one are left (docs/batching.md).
         tensorrt_library: the TensorRT library to open, in place of one that is looked for.
 
     Raises:
@@ -57,6 +62,7 @@ class EngineOptions:
     beam: str | Range | None = None
     trust_engines: bool = False
     memory_limit: int | None = None
+    batches_in_flight: int = 1
     tensorrt_library: str | Path | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +70,7 @@ class EngineOptions:
         _check_choice("decoder", self.decoder, get_args(DecoderName))
         if self.memory_limit is not None and not _is_size(self.memory_limit):
             raise UsageError(f"memory_limit must be a whole number of bytes, at least 1; given {self.memory_limit!r}")
+        check_number("batches_in_flight", self.batches_in_flight, 1, MOST_IN_FLIGHT)
         for name in _SIZES:
             object.__setattr__(self, name, _range(name, getattr(self, name)))
 

@@ -28,7 +28,10 @@ def source_rows(src_ids: SourceIds, config: TransformerConfig) -> list[Row]:
             vocabulary, or is longer than the encoder's positions.
         UsageError: not a batch at all.
     """
-    return [_checked_row(index, row, config) for index, row in enumerate(_split_rows("src_ids", src_ids))]
+    rows = _split_rows("src_ids", src_ids)
+    if _are_plain(rows, config):
+        return [row.astype(np.int32) for row in rows]
+    return [_checked_row(index, row, config) for index, row in enumerate(rows)]
 
 
 def source_texts(name: str, texts: Any) -> list[str]:
@@ -80,6 +83,21 @@ def _from_dlpack(name: str, values: Any) -> npt.NDArray[Any]:
             return np.from_dlpack(values)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
         raise UsageError(f"{name} cannot be read from this {type(values).__name__}: {error}") from error
+
+
+def _are_plain(rows: Sequence[npt.NDArray[Any]], config: TransformerConfig) -> bool:
+    """Whether nothing is to be said of any of them, and nothing cut off: a look at all at once, ten times as fast as at
+    each. False where that cannot be told so.
+    """
+    most = config.encoder.max_positions
+    if not rows or any(row.ndim != 1 or not 1 <= row.size <= most for row in rows):
+        return False
+    if {row.dtype for row in rows} - {np.dtype(np.int32), np.dtype(np.int64)}:
+        return False
+    ids = np.concatenate(rows)
+    return bool(
+        ids.min() >= 0 and ids.max() < config.encoder.vocab_size and not (ids == config.source_tokens.pad).any()
+    )
 
 
 def _checked_row(index: int, row: npt.NDArray[Any], config: TransformerConfig) -> Row:

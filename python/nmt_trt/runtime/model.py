@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self, Unpack, overload
@@ -22,6 +24,7 @@ from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.ensemble import joint_config, open_members
 from nmt_trt.runtime.hypotheses import empty_hypothesis
+from nmt_trt.runtime.in_flight import in_flight
 from nmt_trt.runtime.inputs import (
     Row,
     SourceIds,
@@ -36,6 +39,7 @@ from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_prefix
 from nmt_trt.runtime.text_tasks import TextRecipe
 from nmt_trt.runtime.text_workers import TextWorkers, check_text_workers
+from nmt_trt.runtime.waves import Batch, batches_of_waves, plan_waves
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
 from nmt_trt.text.pipeline import TextPipeline, check_text
@@ -44,7 +48,7 @@ from nmt_trt.text.target_language import into_language
 Progress = Callable[[int], None]
 """Called with the number of sentences that have just been finished."""
 Finished = Callable[[Sequence[int], Sequence[Sequence[Hypothesis]]], None]
-"""Called with the indices of the sentences of a batch and their hypotheses, before the next batch is searched."""
+"""Called with the indices of the sentences of a batch and their hypotheses, in the thread of the call."""
 
 
 class Model:
@@ -255,31 +259,42 @@ class Model:
         """
         pipeline = self._pipeline()
         resolved = make_options(**options).resolve(self.config)
+        timings = Timings()
         started = time.perf_counter()
         given = source_texts("texts", texts)
         prefix_texts = None if target_prefix is None else source_texts("target_prefix", target_prefix)
         check_first_number(first_number)
         filled = [index for index, text in enumerate(given) if text.strip()]
         sources = [given[index] for index in filled]
-        with Decoding(self._text_workers, pipeline, sources, resolved) as decoding:
+        prefixes = encoded_prefixes(prefix_texts, len(given), filled, pipeline, self.config)
+        numbers = [first_number + index for index in filled]
+
+        def check(indices: Sequence[int], rows: Sequence[Row]) -> None:
+            if prefixes is not None:
+                check_prefixes([prefixes[index] for index in indices], rows, resolved)
+
+        waves = plan_waves(sources, resolved)
+        waves_of_texts = [[sources[index] for index in wave] for wave in waves]
+        with (
+            Decoding(self._text_workers, pipeline, sources, resolved) as decoding,
+            self._text_workers.encode_in_turn(pipeline, waves_of_texts) as encoded,
+        ):
+            timings.preprocess += time.perf_counter() - started
+            plan = partial(self._backend.plan_batches, options=resolved)
+            batches = batches_of_waves(waves, encoded, self.config, plan, check, timings)
             try:
-                rows = source_rows(self._text_workers.encode(pipeline, sources), self.config)
-                prefixes = encoded_prefixes(prefix_texts, len(given), filled, pipeline, self.config)
-                preprocess = time.perf_counter() - started
-                numbers = [first_number + index for index in filled]
-                result = self._generate(rows, resolved, progress, prefixes, numbers, decoding.begin)
+                found = self._search(batches, resolved, timings, progress, prefixes, numbers, decoding.begin)
             except SourceError as error:
                 name = "texts" if error.name == "src_ids" else error.name
                 raise SourceError(filled[error.index], error.problem, name=name) from error
             started = time.perf_counter()
-            translations = decoding.finish(result.hypotheses)
+            translations = decoding.finish(found)
         nothing = empty_hypothesis(resolved)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in given]
-        for index, found in zip(filled, translations, strict=True):
-            answers[index] = found
-        result.timings.preprocess += preprocess
-        result.timings.postprocess += time.perf_counter() - started
-        return answers, result.timings
+        for index, translated in zip(filled, translations, strict=True):
+            answers[index] = translated
+        timings.postprocess += time.perf_counter() - started
+        return answers, timings
 
     def score(
         self,
@@ -449,29 +464,54 @@ class Model:
         progress: Progress | None,
         prefixes: list[Row] | None,
         numbers: Sequence[int],
-        finished: Finished | None = None,
     ) -> GenerationResult:
         if prefixes is not None:
             check_prefixes(prefixes, rows, options)
-        timings = Timings()
-        hypotheses: list[list[Hypothesis]] = [[] for _ in rows]
-        with self._lock:
+
+        def batches() -> Iterator[Batch]:
             for batch in self._backend.plan_batches([row.size for row in rows], options):
-                forced = None if prefixes is None else [prefixes[index] for index in batch]
-                found = self._backend.search(
-                    [rows[index] for index in batch],
-                    options,
-                    timings,
-                    target_prefix=forced,
-                    sentence_numbers=[numbers[index] for index in batch],
-                )
-                for index, sentence in zip(batch, found, strict=True):
+                yield batch, [rows[index] for index in batch]
+
+        timings = Timings()
+        found = self._search(batches(), options, timings, progress, prefixes, numbers)
+        return GenerationResult(found, timings)
+
+    def _search(
+        self,
+        batches: Iterator[Batch],
+        options: ResolvedOptions,
+        timings: Timings,
+        progress: Progress | None,
+        prefixes: list[Row] | None,
+        numbers: Sequence[int],
+        finished: Finished | None = None,
+    ) -> list[list[Hypothesis]]:
+        """The hypotheses of all sentences, whose numbers are given; the batches, together, hold each of them once."""
+
+        def search(batch: Batch) -> tuple[list[list[Hypothesis]], Timings]:
+            indices, rows = batch
+            spent = Timings()
+            found = self._backend.search(
+                rows,
+                options,
+                spent,
+                target_prefix=None if prefixes is None else [prefixes[index] for index in indices],
+                sentence_numbers=[numbers[index] for index in indices],
+            )
+            return found, spent
+
+        hypotheses: list[list[Hypothesis]] = [[] for _ in numbers]
+        at_once = 1 if len(numbers) == 1 else self._backend.batches_in_flight
+        with self._lock, closing(in_flight(batches, search, at_once)) as searched:
+            for (indices, _), (found, spent) in searched:
+                timings.add(spent)
+                for index, sentence in zip(indices, found, strict=True):
                     hypotheses[index] = sentence
                 if finished is not None:
-                    finished(batch, found)
+                    finished(indices, found)
                 if progress is not None:
-                    progress(len(batch))
-        return GenerationResult(hypotheses, timings)
+                    progress(len(indices))
+        return hypotheses
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -46,6 +46,11 @@ class OnnxRuntimeBackend:
         """Empty: no GPU memory."""
         return {}
 
+    @property
+    def batches_in_flight(self) -> int:
+        """One: it has all threads."""
+        return 1
+
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch; see batching.plan_batches."""
         return plan_batches(lengths, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -27,19 +28,21 @@ class PlanSource:
         self.shapes = shapes
         self._precision = precision
         self._places = tuple(places)
+        self._lock = threading.Lock()
 
     def plan(self, graph: str) -> bytes:
-        """The plan of one graph, which the generator asks for by name.
+        """The plan of one graph, which a generator asks for by name; one at a time, whatever thread asks.
 
         Raises:
             EngineError: no place has the plan, and none can build it.
             EngineBuildError: it cannot be built.
         """
         spec = PlanSpec(graph, self._precision, self.shapes)
-        for place in self._places:
-            found = place.get(spec)
-            if found is not None:
-                return found
+        with self._lock:
+            for place in self._places:
+                found = place.get(spec)
+                if found is not None:
+                    return found
         raise EngineError(
             f"there is no plan {spec.key()}, and no TensorRT Python package that could build it"
             + ("; engines of any decoder are built with --decoder engines" if spec.side == "decoder" else "")

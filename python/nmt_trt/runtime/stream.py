@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
@@ -108,7 +108,8 @@ def translate_windows(
         hypotheses, spent = model.translate_hypotheses(
             window_lines, target_prefix=forced, first_number=first, progress=progress, **options
         )
-        _add(timings, spent)
+        if timings is not None:
+            timings.add(spent)
         return [Translation(source, found) for source, found in zip(window_lines, hypotheses, strict=True)]
 
     windows = _run(model, lines, window, translate, options)
@@ -135,7 +136,8 @@ def document_windows(
 
     def translate(window_lines: Sequence[str], _: int) -> list[str]:
         translated, spent = translator.translate(window_lines, progress=progress, **options)
-        _add(timings, spent)
+        if timings is not None:
+            timings.add(spent)
         return translated
 
     return _run(model, lines, window, translate, options)
@@ -165,7 +167,8 @@ def generate_windows(
         result = model.generate(
             list(window_rows), target_prefix=forced, first_number=first, progress=progress, **options
         )
-        _add(timings, result.timings)
+        if timings is not None:
+            timings.add(result.timings)
         return list(zip(window_rows, result.hypotheses, strict=True))
 
     windows = _run(model, rows, window, generate, options)
@@ -226,19 +229,13 @@ def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
 def _answered(items: Sequence[Item], done: int, run: Run[Item, Answer]) -> Iterator[list[Answer]]:
     """run(items, done), or, when one of them is refused, what comes before it and then an error that says which it was.
 
-    A refusal comes before anything is computed, so nothing is computed twice.
+    What had been searched before one was refused is searched again.
     """
     try:
         answers = run(items, done)
     except SourceError as error:
         if error.index:
-            yield run(items[: error.index], done)
+            yield from _answered(items[: error.index], done, run)
         problem = f"target_prefix {error.problem}" if error.name == "target_prefix" else error.problem
         raise LineError(1 + done + error.index, problem) from error
     yield answers
-
-
-def _add(total: Timings | None, spent: Timings) -> None:
-    if total is not None:
-        for field in fields(Timings):
-            setattr(total, field.name, getattr(total, field.name) + getattr(spent, field.name))

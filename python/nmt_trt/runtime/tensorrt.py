@@ -121,12 +121,15 @@ def _open(
         command = _build_command(member.directory, trusted, precision, options.decoder)
         models.append(EngineModel(member.config, plans, command, native))
     used = " and ".join(dict.fromkeys(precisions)) + _described_decoders(models)
+    if options.batches_in_flight > 1:
+        used += f", {options.batches_in_flight} batches in flight"
     return TensorRTBackend(
         config,
         library,
         models,
         kernels,
         memory_limit=options.memory_limit,
+        batches_in_flight=options.batches_in_flight,
         description=f"{flavour} {library.version} on {gpu.name}, {used}{described(members)} ({reason})",
     )
 

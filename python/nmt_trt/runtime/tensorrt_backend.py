@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +45,8 @@ class EngineModel:
 class TensorRTBackend:
     """Runs the graphs of a model directory, or of an ensemble of them, as TensorRT engines; decoders maybe without.
 
-    Not thread-safe: its Model serves one call at a time.
+    Its Model serves one call at a time; but `search` may be called from several threads, each of which gets one of
+    `batches_in_flight` generators, or waits for one.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class TensorRTBackend:
         runtime_cache: RuntimeCache | None,
         *,
         memory_limit: int | None,
+        batches_in_flight: int,
         description: str,
     ) -> None:
         """Nothing is built or loaded before the first sentences come.
@@ -62,6 +68,7 @@ class TensorRTBackend:
             models: one, or those of an ensemble.
             runtime_cache: the kernels that the library compiled in earlier processes; None keeps none.
             memory_limit: most bytes of GPU memory to use; None for no limit.
+            batches_in_flight: generators, each with all models in its memory, to which the limit is shared out.
             description: what `Model.backend` tells.
 
         Raises:
@@ -76,9 +83,19 @@ class TensorRTBackend:
         self._description = description
         if runtime_cache is not None:
             runtime_cache.load(library)
-        self._generator = _core.Generator(
-            library, models=[_generator_model(model) for model in models], memory_limit=memory_limit
-        )
+        self._generators = [
+            _core.Generator(
+                library,
+                models=[_generator_model(model) for model in models],
+                memory_limit=None if memory_limit is None else max(1, memory_limit // batches_in_flight),
+            )
+            for _ in range(batches_in_flight)
+        ]
+        self._idle: SimpleQueue[_core.Generator] = SimpleQueue()
+        for generator in self._generators:
+            self._idle.put(generator)
+        self._largest: dict[tuple[int, bool], int] = {}
+        self._keeping = threading.Lock()
 
     @property
     def description(self) -> str:
@@ -88,7 +105,15 @@ class TensorRTBackend:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes of GPU memory in use, by what they are for."""
-        return dict(self._generator.memory)
+        total: Counter[str] = Counter()
+        for generator in self._generators:
+            total.update(generator.memory)
+        return dict(total)
+
+    @property
+    def batches_in_flight(self) -> int:
+        """Batches that `search` takes at once."""
+        return len(self._generators)
 
     @property
     def shapes(self) -> EngineShapes:
@@ -112,7 +137,7 @@ class TensorRTBackend:
         most = self._largest_batch(options)
         limits = batch_limits(options, usual=most, most=most)
         if options.deterministic:
-            return batches_by_bucket(lengths, self._generator.source_bucket, limits)
+            return batches_by_bucket(lengths, self._generators[0].source_bucket, limits)
         return batches_by_length(lengths, options, limits)
 
     def search(
@@ -130,15 +155,16 @@ class TensorRTBackend:
             BackendError: EngineError, EngineBuildError, CudaError or OutOfMemoryError; the next batch may succeed.
         """
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
-        found, encoder_seconds, generator_seconds = self._generator.generate(
-            ids,
-            lengths,
-            max_lengths=_length_limits(lengths, options),
-            deterministic=options.deterministic,
-            target_prefix=[prefix.tolist() for prefix in target_prefix or ()],
-            sentence_numbers=sentence_numbers or (),
-            **options.search_keywords(),
-        )
+        with self._idle_generator() as generator:
+            found, encoder_seconds, generator_seconds = generator.generate(
+                ids,
+                lengths,
+                max_lengths=_length_limits(lengths, options),
+                deterministic=options.deterministic,
+                target_prefix=[prefix.tolist() for prefix in target_prefix or ()],
+                sentence_numbers=sentence_numbers or (),
+                **options.search_keywords(),
+            )
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
         self._keep_kernels()
@@ -157,27 +183,39 @@ class TensorRTBackend:
         ):
             if not 1 <= given <= most:
                 raise UsageError(f"{name} must be from 1 to {most}, as the engines take; given {given}")
-        self._generator.warmup(
-            batch=sentences,
-            source=source_length,
-            beam_size=options.beam_size,
-            steps=options.length_limit(source_length),
-            policy=options.policy,
-            deterministic=options.deterministic,
-            token_scores=options.token_scores,
-            beam_groups=options.beam_groups,
-            attention=options.keeps_attention,
-            **options.score_keywords(),
-        )
+        for generator in self._generators:
+            generator.warmup(
+                batch=sentences,
+                source=source_length,
+                beam_size=options.beam_size,
+                steps=options.length_limit(source_length),
+                policy=options.policy,
+                deterministic=options.deterministic,
+                token_scores=options.token_scores,
+                beam_groups=options.beam_groups,
+                attention=options.keeps_attention,
+                **options.score_keywords(),
+            )
         self._keep_kernels()
 
+    @contextmanager
+    def _idle_generator(self) -> Iterator[_core.Generator]:
+        generator = self._idle.get()
+        try:
+            yield generator
+        finally:
+            self._idle.put(generator)
+
     def _largest_batch(self, options: ResolvedOptions) -> int:
-        beam = options.beam_size
-        most = self._generator.max_batch(beam)
-        if most < 1:
-            hint = self._how_to_enlarge("beam", "--beam-size", f"1:{beam}:{beam}")
-            raise UsageError(f"beam_size {beam} is more than the engines take; {hint}")
-        return self._generator.deterministic_rows(beam) if options.deterministic else most
+        beam, deterministic = options.beam_size, options.deterministic
+        if (beam, deterministic) not in self._largest:
+            with self._idle_generator() as generator:
+                most = generator.max_batch(beam)
+                if most < 1:
+                    hint = self._how_to_enlarge("beam", "--beam-size", f"1:{beam}:{beam}")
+                    raise UsageError(f"beam_size {beam} is more than the engines take; {hint}")
+                self._largest[beam, deterministic] = generator.deterministic_rows(beam) if deterministic else most
+        return self._largest[beam, deterministic]
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:
         taken = self.shapes.source
@@ -192,10 +230,11 @@ class TensorRTBackend:
 
     def _keep_kernels(self) -> None:
         """Save what was compiled: kernels are when engines or shapes are new to this process, which take memory."""
-        memory = self.memory
-        if self._runtime_cache is not None and memory != self._memory_of_kept:
-            self._runtime_cache.save(self._library)
-            self._memory_of_kept = memory
+        with self._keeping:
+            memory = self.memory
+            if self._runtime_cache is not None and memory != self._memory_of_kept:
+                self._runtime_cache.save(self._library)
+                self._memory_of_kept = memory
 
 
 def _generator_model(model: EngineModel) -> _core.GeneratorModel:

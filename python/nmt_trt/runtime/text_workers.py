@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from multiprocessing.util import Finalize
 from typing import Any, Self, TypeVar
@@ -20,6 +21,7 @@ from nmt_trt.errors import BackendError, UsageError
 from nmt_trt.option_checks import check_number
 from nmt_trt.runtime.text_tasks import (
     Encode,
+    Packed,
     TextRecipe,
     begin,
     encode_sources,
@@ -107,7 +109,19 @@ class TextWorkers:
             Error: what pipeline.encode raises, for the first text for which it does.
             BackendError: a process ended, or cannot be started.
         """
-        return self._encode(pipeline, encode_sources, texts)
+        with self.encode_in_turn(pipeline, [texts]) as encoded:
+            return next(encoded)
+
+    def encode_in_turn(
+        self, pipeline: TextPipeline, waves: Sequence[Sequence[str]]
+    ) -> AbstractContextManager[Iterator[Rows]]:
+        """A context with `encode` of the texts of each wave, one wave after the other. Work on all of them begins with
+        the context, on the first of them first; what has not begun at its end is dropped.
+
+        Raises:
+            Error: as `encode`, when it is the turn of the wave.
+        """
+        return self._encode(pipeline, encode_sources, waves)
 
     def encode_targets(self, pipeline: TextPipeline, texts: Sequence[str]) -> Rows:
         """pipeline.encode_target(text) of each text.
@@ -115,7 +129,8 @@ class TextWorkers:
         Raises:
             Error: as `encode`.
         """
-        return self._encode(pipeline, encode_targets, texts)
+        with self._encode(pipeline, encode_targets, [texts]) as encoded:
+            return next(encoded)
 
     def calls(self, pipeline: TextPipeline, texts: int) -> Calls | None:
         """What sends work on so many texts to the processes; None if they are to stay here.
@@ -140,17 +155,17 @@ class TextWorkers:
             "if __name__ == '__main__'; the next call starts new ones"
         )
 
-    def _encode(self, pipeline: TextPipeline, encode: Encode, texts: Sequence[str]) -> Rows:
-        given = list(texts)
-        calls = self.calls(pipeline, len(given))
+    @contextmanager
+    def _encode(
+        self, pipeline: TextPipeline, encode: Encode, waves: Sequence[Sequence[str]]
+    ) -> Iterator[Iterator[Rows]]:
+        calls = self.calls(pipeline, sum(map(len, waves)))
         if calls is None:
-            return encode(pipeline, given)
-        rows: list[np.ndarray] = []
+            yield (encode(pipeline, list(texts)) for texts in waves)
+            return
         with calls:
-            edges = calls.chunk_edges([TEXT_COST + len(text) for text in given])
-            for chunk in [calls.submit(packed, encode, given[start:end]) for start, end in pairwise(edges)]:
-                rows += unpack(calls.result(chunk))
-        return rows
+            sent = [_send_chunks(calls, encode, list(texts)) for texts in waves]
+            yield ([row for chunk in chunks for row in unpack(calls.result(chunk))] for chunks in sent)
 
     def _live_pool(self) -> ProcessPoolExecutor | None:
         """The pool, started if need be; None if texts stay in this process."""
@@ -241,6 +256,11 @@ class Calls:
         until = np.cumsum(costs)
         cuts = np.searchsorted(until, until[-1] * np.arange(1, chunks) / chunks)
         return sorted({0, *cuts.tolist(), len(costs)})
+
+
+def _send_chunks(calls: Calls, encode: Encode, texts: list[str]) -> list[Future[Packed]]:
+    edges = calls.chunk_edges([TEXT_COST + len(text) for text in texts])
+    return [calls.submit(packed, encode, texts[start:end]) for start, end in pairwise(edges)]
 
 
 def _done_here(call: Callable[[], Answer]) -> Future[Answer]:

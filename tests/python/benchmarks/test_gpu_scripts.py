@@ -106,15 +106,19 @@ def test_translate(run: Run, tmp_path: Path) -> None:
     (tmp_path / "reference").write_text("Das Fenster ist groß.\n\nDie Datei ist leer.\nX", encoding="utf-8")
     options = ["--text", str(tmp_path / "text"), "--reference", str(tmp_path / "reference")]
     results = run(translate.main, "--tiny", "--text-workers", "3", *options)
-    assert results[0]["settings"]["text_workers"] == 3
+    assert results[0]["settings"]["text_workers"] == 3 and results[0]["settings"]["batches_in_flight"] == 2
     found = {(result["system"], result["batch"]): result for result in of_kind(results, "translation")}
-    systems = ("nmt_trt", "nmt_trt-serial", "ctranslate2", "huggingface", "nemo")
+    systems = ("nmt_trt", "nmt_trt-serial", "ctranslate2", "ctranslate2-parallel", "huggingface", "nemo")
     assert found.keys() == {(system, batch) for system in systems for batch in (4, 2)}
     for result in found.values():
         assert result["sentences"] == 3 and result["repeats"] == 2
         assert result["fastest"] <= result["seconds"] <= result["slowest"]
-        ours = {"nmt_trt": "text_workers=3", "nmt_trt-serial": "text_workers=0"}
-        assert result["runs_on"].endswith(ours.get(result["system"], ""))
+        ends = {
+            "nmt_trt": "text_workers=3",
+            "nmt_trt-serial": "text_workers=0",
+            "ctranslate2-parallel": "inter_threads=2",
+        }
+        assert result["runs_on"].endswith(ends.get(result["system"], ""))
         assert result["same"] == 1 and result["bleu"] == found["nmt_trt", 2]["bleu"] > 10
     latencies = of_kind(results, "latency")
     assert [(result["system"], result["calls"]) for result in latencies] == [(system, 3) for system in systems]

@@ -35,6 +35,7 @@ SHARED = (
     "--decoder",
     "--trust-engines",
     "--memory-limit",
+    "--batches-in-flight",
     "--quiet",
 )
 

@@ -179,6 +179,7 @@ def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPa
         "--decoder=engines",
         "--trust-engines",
         "--memory-limit=100",
+        "--batches-in-flight=2",
         "--text-workers=3",
     ]
     assert run("translate", *arguments, "--threads=2", stdin=b"a\n").exit_code == 0
@@ -190,6 +191,7 @@ def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPa
             "decoder": "engines",
             "trust_engines": True,
             "memory_limit": 100 << 20,
+            "batches_in_flight": 2,
             "threads": 2,
             "source_language": None,
             "target_language": None,
@@ -198,7 +200,7 @@ def test_runtime_options_reach_the_loader(run: Run, monkeypatch: pytest.MonkeyPa
     ]
     assert run("translate", stdin=b"a\n").exit_code == 0
     assert asked[-1]["precision"] == asked[-1]["decoder"] == "auto" and asked[-1]["memory_limit"] is None
-    assert asked[-1]["text_workers"] == 0
+    assert asked[-1]["text_workers"] == 0 and asked[-1]["batches_in_flight"] == 1
     assert run("translate", "a", "--ensemble", "b", "--ensemble=c", stdin=b"a\n").exit_code == 0
     assert asked[-1]["ensemble"] == [Path("b"), Path("c")]
 

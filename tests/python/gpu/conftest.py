@@ -42,14 +42,15 @@ def find_flavour() -> tuple[FlavourName | None, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def flavour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlavourName]:
-    """The TensorRT to test with; plans and kernels go to a folder of this test session."""
+    """The TensorRT to test with; plans and kernels go to a folder of this test session, all its processes together."""
     found, problem = find_flavour()
     if found is None and os.environ.get("NMT_TRT_TEST_GPU") == "1":
         pytest.fail(f"GPU tests were asked for: {problem}")
     if found is None:
         pytest.skip(problem)
+    folder = tmp_path_factory.getbasetemp()  # a process of pytest-xdist has one of its own in that of the session
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NMT_TRT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NMT_TRT_CACHE", str((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "cache"))
         yield found
 
 

@@ -64,6 +64,19 @@ def test_the_same_call_gives_the_same_bits(tmp_path: Path, load: Load) -> None:
     assert all(other == first for other in others)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_batches_in_flight_have_the_bits_of_one_after_the_other(tmp_path: Path, load: Load, precision: str) -> None:
+    config = write_model(tmp_path / "model", 4, low_precisions=("fp16",))
+    sources = random_sources(config, 120, 20, 4)
+    options: Any = {"beam_size": 4, "num_hypotheses": 4, "batch_size": 16}
+    one = load(tmp_path / "model", precision=precision, batch="1:8:16")
+    several = load(tmp_path / "model", precision=precision, batch="1:8:16", batches_in_flight=3)
+    wanted = [bits(hypotheses) for hypotheses in one.generate(sources, **options).hypotheses]
+    for _ in range(3):
+        assert [bits(hypotheses) for hypotheses in several.generate(sources, **options).hypotheses] == wanted
+    assert several.memory["plans"] == 3 * one.memory["plans"]
+
+
 def test_a_batch_larger_than_the_engines_take_is_cut(tmp_path: Path, load: Load) -> None:
     config = write_model(tmp_path / "model", 2)
     model = load(tmp_path / "model")

@@ -81,7 +81,7 @@ def model(directory: Path, load: Load, decoder: str) -> Model:
 def step_graphs(model: Model) -> list[StepGraph]:
     """Those of all searches so far, the one used last first."""
     backend: Any = model._backend
-    graphs: list[StepGraph] = backend._generator.step_graphs
+    graphs: list[StepGraph] = backend._generators[0].step_graphs
     return graphs
 
 

@@ -272,7 +272,8 @@ def test_every_model_must_have_the_precision(
         ({"beam": 4}, "beam must be written as 'min:opt:max'; given 4"),
         ({"memory_limit": 0}, "memory_limit must be a whole number of bytes"),
         ({"memory_limit": 1.5}, "memory_limit must be a whole number of bytes"),
-        ({"shape": "1"}, "unknown option shape of load; known: batch, beam, decoder, memory_limit"),
+        ({"batches_in_flight": 0}, "batches_in_flight must be from 1 to 8; given 0"),
+        ({"shape": "1"}, "unknown option shape of load; known: batch, batches_in_flight, beam, decoder, memory_limit"),
     ],
 )
 def test_unusable_engine_options_are_refused(directory: Path, core: FakeCore, options: Any, message: str) -> None:

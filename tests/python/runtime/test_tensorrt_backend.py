@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from nmt_trt.runtime.tensorrt_backend import EngineModel, TensorRTBackend
 from random_models import BOS, EOS, random_sources, write_random_model
 from runtime import fake_core
 from runtime.fake_core import ENCODER_SECONDS, GENERATOR_SECONDS, GRAPHS, FakeCore, FakeGenerator, FakeLibrary
+from runtime.processes import PATIENCE
 
 SHAPES = EngineShapes(Range(1, 4, 8), Range(1, 16, 40), Range(1, 4, 4))
 
@@ -50,10 +53,15 @@ Open = Callable[..., tuple[TensorRTBackend, FakeGenerator]]
 
 
 @pytest.fixture
-def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Make a backend of some plans, and tell its generator."""
+def core(directory: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCore:
     core = FakeCore(directory)
     monkeypatch.setattr(tensorrt_backend, "_core", core.namespace)
+    return core
+
+
+@pytest.fixture
+def open_it(core: FakeCore, directory: Path, tmp_path: Path) -> Open:
+    """Make a backend of some plans, and tell its generator."""
     (tmp_path / "cache").mkdir()
 
     def make(
@@ -61,6 +69,7 @@ def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         shapes: EngineShapes = SHAPES,
         library: Any = None,
         memory_limit: int | None = None,
+        batches_in_flight: int = 1,
         native_decoder: Any = None,
     ) -> tuple[TensorRTBackend, FakeGenerator]:
         plans = PlanSource("fp16", shapes, places or (FakePlans(),))
@@ -70,11 +79,19 @@ def open_it(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             [EngineModel(read_config(directory), plans, "nmt-trt build model", native_decoder)],
             RuntimeCache(tmp_path / "cache" / "kernels"),
             memory_limit=memory_limit,
+            batches_in_flight=batches_in_flight,
             description="fake",
         )
         return backend, core.generators[-1]
 
     return make
+
+
+@pytest.fixture
+def two(core: FakeCore, open_it: Open) -> tuple[TensorRTBackend, list[FakeGenerator]]:
+    """A backend of two generators, and these."""
+    backend, _ = open_it(batches_in_flight=2, memory_limit=12345)
+    return backend, core.generators
 
 
 def resolved(directory: Path, **options: Any) -> ResolvedOptions:
@@ -284,6 +301,48 @@ def test_warmup(open_it: Open, directory: Path) -> None:
         backend.warmup(9, 1, options)
     with pytest.raises(UsageError, match="source_length must be from 1 to 40, as the engines take; given 0"):
         backend.warmup(1, 0, options)
+
+
+def test_two_batches_at_once_have_a_generator_each(
+    two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, generators = two
+    assert backend.batches_in_flight == len(generators) == 2
+    assert [generator.arguments["memory_limit"] for generator in generators] == [6172, 6172]
+    both_search = threading.Barrier(2)
+    for generator in generators:
+
+        def searches(*batch: Any, search: Any = generator.generate, **options: Any) -> Any:
+            both_search.wait(PATIENCE)
+            return search(*batch, **options)
+
+        monkeypatch.setattr(generator, "generate", searches)
+    rows, options = [np.array([BOS, 5, EOS], np.int32)], resolved(directory)
+    with ThreadPoolExecutor(4) as threads:  # two of which wait for a generator
+        found = list(threads.map(lambda _: backend.search(rows, options, Timings())[0][0].tokens.tolist(), range(4)))
+    assert found == [found[0]] * 4
+    assert sorted(len(generator.calls) for generator in generators) == [2, 2]
+    assert backend.memory == {"plans": 2000 * len(GRAPHS), "stages": 20}
+
+
+def test_a_generator_whose_search_failed_is_used_again(
+    two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path
+) -> None:
+    backend, generators = two
+    rows, options = [np.array([BOS, 5, EOS], np.int32)], resolved(directory)
+    for generator in generators:
+        generator.failures = [CudaError("once")]
+        with pytest.raises(CudaError):
+            backend.search(rows, options, Timings())
+    for _ in generators:
+        backend.search(rows, options, Timings())
+    assert [len(generator.calls) for generator in generators] == [2, 2]
+
+
+def test_warmup_is_of_all_generators(two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path) -> None:
+    backend, generators = two
+    backend.warmup(8, 40, resolved(directory))
+    assert [len(generator.warmups) for generator in generators] == [1, 1]
 
 
 def test_kernels_are_kept_from_process_to_process(open_it: Open, directory: Path, tmp_path: Path) -> None:
