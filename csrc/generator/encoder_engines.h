@@ -16,8 +16,8 @@
 
 namespace nmt_trt {
 
-/// The encoder's segments for one number of tokens (T), those of all sources of a batch together, and what
-/// flows between them. Stages of the same T share it: only one of them runs at a time.
+/// The encoder's segments for one number of tokens (T), room for those of all sources of a batch together,
+/// and what flows between them. Stages that encode T tokens share it: only one of them runs at a time.
 class EncoderEngines {
  public:
   EncoderEngines(int32_t tokens, const ModelShape& shape, Plans& plans, cudaStream_t stream);

@@ -12,7 +12,7 @@
 
 namespace nmt_trt {
 
-/// The encoders of all models for one number of tokens. Stages of the same number share it: only one of them
+/// The encoders of all models for one number of tokens. Stages that encode so many share it: only one of them
 /// runs at a time.
 class EnsembleEncoders {
  public:

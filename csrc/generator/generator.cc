@@ -100,26 +100,26 @@ void Generator::take_search(const SearchOptions& options) {
   search_ = stages_.search_for(options, max_batch(options.beam_size), stream_.get());
 }
 
-Stage& Generator::get_stage(const StageKey& key, const Stage* in_use, bool begins) {
+Stage& Generator::get_stage(const StageKey& key, const Stage* in_use, int32_t tokens) {
   ensemble_.load(stream_.get());  // so that all plans count
-  return stages_.get(key, search_, ensemble_.plan_bytes() + ensemble_.scratch_bytes(), in_use, begins,
+  return stages_.get(key, search_, ensemble_.plan_bytes() + ensemble_.scratch_bytes(), in_use, tokens,
                      stream_.get());
 }
 
 // A stage that is ready for steps.
 Stage& Generator::stage_of(const StageKey& key, const Stage* in_use) {
-  Stage& stage = get_stage(key, in_use, false);
-  stages_.with_room({in_use, &stage}, stream_.get(), [&] { stage.prepare(stream_.get()); });
+  Stage& stage = get_stage(key, in_use, kNoTokens);
+  stages_.with_room({in_use, &stage}, kNoTokens, stream_.get(), [&] { stage.prepare(stream_.get()); });
   note_memory();
   return stage;
 }
 
-// A stage that is ready for the beginning of a batch.
-Stage& Generator::first_stage(const StageKey& key) {
-  Stage& stage = get_stage(key, nullptr, true);
-  stages_.with_room({&stage}, stream_.get(), [&] {
+// A stage that is ready for the beginning of a batch whose encoder runs on `tokens`.
+Stage& Generator::first_stage(const StageKey& key, int32_t tokens) {
+  Stage& stage = get_stage(key, nullptr, tokens);
+  stages_.with_room({&stage}, tokens, stream_.get(), [&] {
     stage.rehearse(stream_.get());
-    stage.prepare_encoder(stages_.encoder_for(key, stream_.get()), stream_.get());
+    stage.prepare_encoder(tokens, stages_.encoder_for(tokens, stream_.get()), stream_.get());
     stage.prepare(stream_.get());
   });
   note_memory();
@@ -128,6 +128,12 @@ Stage& Generator::first_stage(const StageKey& key) {
 
 int32_t Generator::rows_for(int32_t sentences, int32_t beam_size, bool deterministic) {
   return deterministic ? deterministic_rows(beam_size) : batch_bucket(sentences, batch_extent(beam_size));
+}
+
+// What the encoder runs on for a batch of so many source tokens that begins in a stage of this key.
+int32_t Generator::tokens_for(int32_t tokens, const StageKey& key, bool deterministic) {
+  const int32_t largest = Stage::most_tokens(key, ensemble_);
+  return deterministic ? largest : token_bucket(tokens, largest, ensemble_.tokens().least);
 }
 
 void Generator::warmup(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
@@ -156,7 +162,7 @@ void Generator::make_stages(int32_t batch, int32_t source, const SearchOptions& 
   const Extent extent = batch_extent(options.beam_size);
   StageKey key = {rows_for(batch, options.beam_size, deterministic), source_bucket(source), options.beam_size,
                   kFirstCapacity};
-  first_stage(key);
+  make_encoders(key, deterministic);
   for (;; key.capacity = next_capacity(key.capacity)) {
     StageKey smaller = key;
     stage_of(smaller, nullptr);
@@ -168,15 +174,28 @@ void Generator::make_stages(int32_t batch, int32_t source, const SearchOptions& 
   }
 }
 
+// All that batches which begin in a stage of this key can need: each has a source of the key's bucket. The
+// largest comes last: where memory is short, the smaller ones are the first of all this to be given up.
+void Generator::make_encoders(const StageKey& key, bool deterministic) {
+  const int32_t largest = Stage::most_tokens(key, ensemble_);
+  int32_t tokens = 0;
+  for (int32_t batch = shortest_source(key.source); tokens < largest; batch = tokens + 1) {
+    tokens = tokens_for(batch, key, deterministic);
+    first_stage(key, tokens);
+  }
+}
+
 Stage& Generator::begin(const SourceBatch& batch, const SearchOptions& options, bool deterministic) {
   take_search(options);
   const int32_t longest = *std::max_element(batch.lengths, batch.lengths + batch.sentences);
   const int32_t rows = rows_for(batch.sentences, options.beam_size, deterministic);
   const StageKey key = {rows, source_bucket(longest), options.beam_size, kFirstCapacity};
-  Stage& stage = first_stage(key);
+  const int32_t together = std::accumulate(batch.lengths, batch.lengths + batch.sentences, 0);
+  const int32_t tokens = tokens_for(together, key, deterministic);
+  Stage& stage = first_stage(key, tokens);
   began_.record(stream_.get());
   search_->upload(options, stream_.get());
-  stage.encode(batch, stream_.get());
+  stage.encode(batch, tokens, stream_.get());
   encoded_.record(stream_.get());
   cuda::start_search(search_->state(), stage.inputs(), options.bos, stream_.get());
   return stage;

@@ -52,7 +52,8 @@ class Generator {
   Generator& operator=(const Generator&) = delete;
   ~Generator();
 
-  /// options.eos, pad, bos and vocab_size must be the model's. With `deterministic` the batch always runs at
+  /// options.eos, pad, bos and vocab_size must be the model's. The encoder runs on token_bucket() of the
+  /// batch. With `deterministic` it always runs on the largest number of tokens and the batch at
   /// deterministic_rows() rows, and finished sentences stay in it: a sentence's score bits then depend on its
   /// own source, its source bucket and the options only. Throws UsageError for shapes that the plans do not
   /// admit, LogitsError, EngineError, CudaError and OutOfMemoryError.
@@ -83,14 +84,16 @@ class Generator {
   Stage& begin(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
   void make_stages(int32_t batch, int32_t source, const SearchOptions& options, int32_t steps,
                    bool deterministic);
+  void make_encoders(const StageKey& key, bool deterministic);
   int32_t run(Stage& first, const SearchOptions& options, bool deterministic);
   bool goes_on(int32_t steps) const;
   Stage& stage_for(Stage& stage, int32_t step, const SearchOptions& options, bool deterministic);
   void check_batch(const SourceBatch& batch, const SearchOptions& options, bool deterministic);
   int32_t rows_for(int32_t sentences, int32_t beam_size, bool deterministic);
-  Stage& first_stage(const StageKey& key);
+  int32_t tokens_for(int32_t tokens, const StageKey& key, bool deterministic);
+  Stage& first_stage(const StageKey& key, int32_t tokens);
   Stage& stage_of(const StageKey& key, const Stage* in_use);
-  Stage& get_stage(const StageKey& key, const Stage* in_use, bool begins);
+  Stage& get_stage(const StageKey& key, const Stage* in_use, int32_t tokens);
   Extent batch_extent(int32_t beam_size);
   void take_search(const SearchOptions& options);
   void recover();

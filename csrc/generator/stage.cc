@@ -54,7 +54,7 @@ size_t Stage::bytes_needed(const StageKey& key, int32_t candidates, Ensemble& en
   return place(key, candidates, ensemble).total;
 }
 
-int32_t Stage::tokens_of(const StageKey& key, Ensemble& ensemble) {
+int32_t Stage::most_tokens(const StageKey& key, Ensemble& ensemble) {
   const Extent admitted = ensemble.tokens();
   return std::clamp(key.rows * key.source, admitted.least, admitted.most);
 }
@@ -90,36 +90,41 @@ Stage::Stage(const StageKey& key, Ensemble& ensemble, std::shared_ptr<EnsembleSt
       cudaMemsetAsync(inputs_.sentence, 0xFF, size(key.rows) * sizeof(int32_t), stream));  // all padding
 }
 
-void Stage::prepare_encoder(std::shared_ptr<EnsembleEncoders> encoder, cudaStream_t stream) {
-  if (encoder_graph_) return;
-  encoder_ = std::move(encoder);
-  enqueue_encoder(stream);  // CUDA loads kernels at their first run, which a capture must not be
-  encoder_graph_ = cuda::capture(stream, [&] { enqueue_encoder(stream); });
+void Stage::prepare_encoder(int32_t tokens, std::shared_ptr<EnsembleEncoders> engines, cudaStream_t stream) {
+  Encoder& encoder = encoders_[tokens];
+  if (encoder.graph) return;
+  encoder.engines = std::move(engines);
+  // The last batch may have had more tokens than these engines have rows.
+  NMT_TRT_CUDA(cudaMemsetAsync(lengths_, 0, host_lengths_.bytes(), stream));
+  // CUDA loads kernels at their first run, which a capture must not be.
+  enqueue_encoder(*encoder.engines, stream);
+  encoder.graph = cuda::capture(stream, [&] { enqueue_encoder(*encoder.engines, stream); });
 }
 
-void Stage::enqueue_encoder(cudaStream_t stream) {
+void Stage::enqueue_encoder(EnsembleEncoders& engines, cudaStream_t stream) {
   const cuda::PackedSources sources = {key_.rows, key_.source, starts_, lengths_};
   for (size_t model = 0; model < models_.size(); ++model) {
-    models_[model].enqueue_encoder(sources, encoder_->of(model), stream);
+    models_[model].enqueue_encoder(sources, engines.of(model), stream);
   }
 }
 
-void Stage::encode(const SourceBatch& batch, cudaStream_t stream) {
+void Stage::encode(const SourceBatch& batch, int32_t tokens, cudaStream_t stream) {
+  const Encoder& encoder = encoders_.at(tokens);
   int32_t end = 0;
   for (int32_t row = 0; row < key_.rows; ++row) {
     const bool real = row < batch.sentences;
     const int32_t length = real ? batch.lengths[row] : 0;
-    if (real) encoder_->write(batch.ids + static_cast<std::ptrdiff_t>(row) * batch.width, length, end);
+    if (real) encoder.engines->write(batch.ids + static_cast<std::ptrdiff_t>(row) * batch.width, length, end);
     host_starts_[size(row)] = end;
     host_lengths_[size(row)] = length;
     host_sentence_[size(row)] = real ? row : -1;
     end += length;
   }
-  encoder_->send(stream);
+  encoder.engines->send(stream);
   send_to_device(starts_, host_starts_, stream);
   send_to_device(lengths_, host_lengths_, stream);
   send_to_device(inputs_.sentence, host_sentence_, stream);
-  encoder_graph_.launch(stream);
+  encoder.graph.launch(stream);
 }
 
 void Stage::rehearse(cudaStream_t stream) {

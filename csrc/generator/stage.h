@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -34,18 +35,21 @@ class Stage {
   const cuda::StepInputs& inputs() const { return inputs_; }
   size_t bytes() const { return memory_.bytes(); }
 
-  /// Source tokens that the encoder runs on for a stage of this key: room for B sources of S tokens, if the
-  /// plans have it.
-  static int32_t tokens_of(const StageKey& key, Ensemble& ensemble);
-  /// Sends a batch of at most B sources of at most S tokens, tokens_of() of them together, and runs the
-  /// encoder on it, after prepare_encoder().
-  void encode(const SourceBatch& batch, cudaStream_t stream);
+  /// The largest number of source tokens that the encoder of such a stage runs on: room for B sources of S
+  /// tokens, if the plans have it.
+  static int32_t most_tokens(const StageKey& key, Ensemble& ensemble);
+  /// Sends a batch of at most B sources of at most S tokens, `tokens` of them together at most, and runs the
+  /// encoder of so many on it, after prepare_encoder().
+  void encode(const SourceBatch& batch, int32_t tokens, cudaStream_t stream);
   /// One decoder step and one update of the search, as one CUDA graph, after prepare().
   void step(cudaStream_t stream);
-  /// Make what encode() and step() launch, unless it is there.
-  void prepare_encoder(std::shared_ptr<EnsembleEncoders> encoder, cudaStream_t stream);
-  bool has_encoder() const { return encoder_ != nullptr; }
+  /// Between two batches: makes what encode() launches for so many tokens, unless it is there. engines: of as
+  /// many.
+  void prepare_encoder(int32_t tokens, std::shared_ptr<EnsembleEncoders> engines, cudaStream_t stream);
+  /// Makes what step() launches, unless it is there.
   void prepare(cudaStream_t stream);
+  /// Lets go of what encode() launches for so many tokens. Nothing of it may be under way.
+  void give_up_encoder(int32_t tokens) { encoders_.erase(tokens); }
   /// Of what step() launches; none before prepare().
   const cuda::NodeCounts& step_nodes() const { return step_graph_.nodes(); }
   /// Takes over what `from` has of the rows that go on, after `steps` steps: caches and the encoder's
@@ -56,7 +60,12 @@ class Stage {
   void rehearse(cudaStream_t stream);
 
  private:
-  void enqueue_encoder(cudaStream_t stream);
+  struct Encoder {
+    std::shared_ptr<EnsembleEncoders> engines;
+    cuda::Graph graph;
+  };
+
+  void enqueue_encoder(EnsembleEncoders& engines, cudaStream_t stream);
   void enqueue_decoder(cudaStream_t stream);
   void enqueue_search(cudaStream_t stream);
 
@@ -73,10 +82,9 @@ class Stage {
   cuda::StepInputs inputs_{};
   cuda::Pinned<int32_t> host_starts_, host_lengths_, host_sentence_;
   cuda::Pinned<cuda::GatherItem> host_items_;
-  std::shared_ptr<EnsembleEncoders> encoder_;
   bool rehearsed_ = false;
   cuda::Graph step_graph_;
-  cuda::Graph encoder_graph_;
+  std::map<int32_t, Encoder> encoders_;  // by tokens
 };
 
 }  // namespace nmt_trt

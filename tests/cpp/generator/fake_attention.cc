@@ -12,6 +12,7 @@
 namespace nmt_trt::cuda {
 namespace {
 
+using testing::device;
 using testing::launch;
 namespace toy = testing::toy;
 
@@ -139,7 +140,13 @@ struct EncoderAttention {
 
   void operator()() const {
     for (int32_t sentence = 0; sentence < sources.sentences; ++sentence) {
-      for (int32_t row = 0; row < sources.lengths[sentence]; ++row) attend(sentence, row);
+      const int32_t length = sources.lengths[sentence];
+      if (length == 0) continue;
+      const int32_t end = sources.starts[sentence] + length;
+      if (!device().in_same_buffer(out, out + static_cast<size_t>(end) * kHidden)) {
+        return device().forbid("the encoder's attention writes beyond its memory");
+      }
+      for (int32_t row = 0; row < length; ++row) attend(sentence, row);
     }
   }
 

@@ -61,6 +61,13 @@ cudaError_t copy(const char* name, void* to, size_t to_pitch, const void* from, 
 
 }  // namespace
 
+bool nmt_trt::testing::FakeDevice::in_same_buffer(const void* start, const void* end) {
+  return std::any_of(device_buffers.begin(), device_buffers.end(), [&](const auto& buffer) {
+    const std::byte* first = static_cast<const std::byte*>(buffer.first);
+    return start >= first && start < first + buffer.second && end >= start && end <= first + buffer.second;
+  });
+}
+
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
   if (const auto status = call(__func__, false); status != cudaSuccess) return status;
   device().check_current();

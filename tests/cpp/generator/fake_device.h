@@ -80,6 +80,8 @@ class FakeDevice {
   Holdings holdings{};
   Makings makings{};
   std::vector<StepLaunch> steps;
+  /// Tokens that encoders ran on, run by run.
+  std::vector<int32_t> encoded;
   /// How often several models' probabilities were averaged.
   int32_t averages = 0;
   /// What was done that CUDA or TensorRT forbids.
@@ -102,6 +104,8 @@ class FakeDevice {
   void launch(const RecordedWork& work);
   /// The first device is the current one, or else.
   void check_current();
+  /// Whether `end` is in the buffer of device memory that `start` is in, or its end.
+  static bool in_same_buffer(const void* start, const void* end);
   /// The device does all that it was given; or some of it, at least one job, as it pleases.
   void finish();
   bool finish_some();

@@ -113,6 +113,7 @@ struct Bindings {
 void encode(const Bindings& run, const Part& part) {
   const int32_t segment = part.segment;
   const int64_t tokens = run.shapes.at(segment == 0 ? "token" : "attention")[0];
+  if (segment == 0) device().encoded.push_back(static_cast<int32_t>(tokens));
   for (int64_t row = 0; row < tokens; ++row) {
     if (segment == 0) {
       const toy::Residual residual =
