@@ -22,7 +22,17 @@ static_assert(kStepsAhead + 1 < cuda::kProgressKept);
 /// Below so many rows a step takes as long as with fewer: batches shrink to half of it at least.
 constexpr int32_t kLeastRowsToCompact = 16;
 constexpr int32_t kDeterministicRows = 32;
-constexpr uint32_t kLooksBeforeQuery = 1 << 14;
+constexpr uint32_t kLooksBeforeQuery = 1 << 10;
+
+/// Of a thread that looks at memory again and again: leaves the core's other thread, which may be a text
+/// worker's, most of the core.
+void rest() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 void check_range(const char* name, int32_t given, int32_t low, int32_t high) {
   if (given >= low && given <= high) return;
@@ -228,6 +238,7 @@ bool Generator::goes_on(int32_t steps) const {
   const auto& progress = search_->progress();
   const auto& update = progress.at(steps);
   for (uint32_t looks = 1; update.steps < steps; ++looks) {
+    rest();
     if (looks % kLooksBeforeQuery != 0) continue;
     const cudaError_t status = cudaStreamQuery(stream_.get());
     if (status == cudaSuccess) break;  // everything has run: `progress` is up to date

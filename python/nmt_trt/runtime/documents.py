@@ -15,7 +15,8 @@ from nmt_trt.text.document import Line, split_line
 from nmt_trt.text.sentences import SentenceSplitter
 
 if TYPE_CHECKING:
-    from nmt_trt.runtime.model import Model, Progress
+    from nmt_trt.runtime.batch_search import Progress
+    from nmt_trt.runtime.model import Model
 
 _SHOWN = 40
 

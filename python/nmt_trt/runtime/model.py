@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,12 +18,12 @@ from nmt_trt.option_checks import check_range
 from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make_options
 from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
+from nmt_trt.runtime.batch_search import Progress, search_batches
 from nmt_trt.runtime.decoding import Decoding
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.ensemble import joint_config, open_members
 from nmt_trt.runtime.hypotheses import empty_hypothesis
-from nmt_trt.runtime.in_flight import in_flight
 from nmt_trt.runtime.inputs import (
     Row,
     SourceIds,
@@ -44,11 +43,6 @@ from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
 from nmt_trt.text.pipeline import TextPipeline, check_text
 from nmt_trt.text.target_language import into_language
-
-Progress = Callable[[int], None]
-"""Called with the number of sentences that have just been finished."""
-Finished = Callable[[Sequence[int], Sequence[Sequence[Hypothesis]]], None]
-"""Called with the indices of the sentences of a batch and their hypotheses, in the thread of the call."""
 
 
 class Model:
@@ -283,7 +277,10 @@ class Model:
             plan = partial(self._backend.plan_batches, options=resolved)
             batches = batches_of_waves(waves, encoded, self.config, plan, check, timings)
             try:
-                found = self._search(batches, resolved, timings, progress, prefixes, numbers, decoding.begin)
+                with self._lock:
+                    found = search_batches(
+                        self._backend, batches, resolved, numbers, prefixes, timings, progress, decoding.begin
+                    )
             except SourceError as error:
                 name = "texts" if error.name == "src_ids" else error.name
                 raise SourceError(filled[error.index], error.problem, name=name) from error
@@ -473,45 +470,9 @@ class Model:
                 yield batch, [rows[index] for index in batch]
 
         timings = Timings()
-        found = self._search(batches(), options, timings, progress, prefixes, numbers)
+        with self._lock:
+            found = search_batches(self._backend, batches(), options, numbers, prefixes, timings, progress)
         return GenerationResult(found, timings)
-
-    def _search(
-        self,
-        batches: Iterator[Batch],
-        options: ResolvedOptions,
-        timings: Timings,
-        progress: Progress | None,
-        prefixes: list[Row] | None,
-        numbers: Sequence[int],
-        finished: Finished | None = None,
-    ) -> list[list[Hypothesis]]:
-        """The hypotheses of all sentences, whose numbers are given; the batches, together, hold each of them once."""
-
-        def search(batch: Batch) -> tuple[list[list[Hypothesis]], Timings]:
-            indices, rows = batch
-            spent = Timings()
-            found = self._backend.search(
-                rows,
-                options,
-                spent,
-                target_prefix=None if prefixes is None else [prefixes[index] for index in indices],
-                sentence_numbers=[numbers[index] for index in indices],
-            )
-            return found, spent
-
-        hypotheses: list[list[Hypothesis]] = [[] for _ in numbers]
-        at_once = 1 if len(numbers) == 1 else self._backend.batches_in_flight
-        with self._lock, closing(in_flight(batches, search, at_once)) as searched:
-            for (indices, _), (found, spent) in searched:
-                timings.add(spent)
-                for index, sentence in zip(indices, found, strict=True):
-                    hypotheses[index] = sentence
-                if finished is not None:
-                    finished(indices, found)
-                if progress is not None:
-                    progress(len(indices))
-        return hypotheses
 
 
 def _raise(error: Exception) -> NoReturn:

@@ -14,7 +14,8 @@ from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.target_prefix import PrefixLines
 
 if TYPE_CHECKING:
-    from nmt_trt.runtime.model import Model, Progress
+    from nmt_trt.runtime.batch_search import Progress
+    from nmt_trt.runtime.model import Model
 
 DEFAULT_WINDOW = 2048
 WINDOW_SIZE = 1 << 20

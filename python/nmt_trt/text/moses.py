@@ -15,12 +15,17 @@ class MosesProcessor:
     def __init__(self, language: str) -> None:
         moses = require("sacremoses", f"text in the language {language!r}")
         self._normalizer = moses.MosesPunctNormalizer(lang=language)
+        self._ascii_normalizer = moses.MosesPunctNormalizer(lang=language)
+        # Most rules look for a character that is not ASCII, and none of the others puts one in.
+        self._ascii_normalizer.substitutions = [
+            (pattern, replacement) for pattern, replacement in self._normalizer.substitutions if pattern.isascii()
+        ]
         self._tokenizer = moses.MosesTokenizer(lang=language)
         self._detokenizer = moses.MosesDetokenizer(lang=language)
 
     def prepare(self, text: str) -> str:
         """Normalised tokens, joined by spaces; nothing is escaped."""
-        normal = self._normalizer.normalize(text)
+        normal = (self._ascii_normalizer if text.isascii() else self._normalizer).normalize(text)
         return str(self._tokenizer.tokenize(normal, escape=False, return_str=True))
 
     def restore(self, text: str) -> str:

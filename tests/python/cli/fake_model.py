@@ -12,8 +12,8 @@ from nmt_trt import GenerationResult, Hypothesis, Model, Timings
 from nmt_trt.errors import SourceError
 from nmt_trt.models.config import TextConfig, TokenizerConfig
 from nmt_trt.options import GenerationKeywords, make_options
+from nmt_trt.runtime.batch_search import Progress
 from nmt_trt.runtime.inputs import SourceIds
-from nmt_trt.runtime.model import Progress
 from nmt_trt.text.pipeline import TextPipeline
 from random_models import random_config
 

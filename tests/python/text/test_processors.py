@@ -6,6 +6,9 @@ import sys
 from types import ModuleType
 
 import pytest
+import sacremoses
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nmt_trt.errors import MissingDependencyError
 from nmt_trt.text import chinese
@@ -50,6 +53,15 @@ def test_moses_of_other_languages() -> None:
     assert MosesProcessor("fr").prepare("L’eau d'ici\u00a0!") == "L' eau d' ici !"
     assert MosesProcessor("de").prepare("„Ja“, sagte er.") == '" Ja " , sagte er .'
     assert MosesProcessor("de").restore("Das kostet 5 % .") == "Das kostet 5%."
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "cs", "fi"])
+@given(text=st.text(st.characters(max_codepoint=127)) | st.text("a1 ()\"'`.,:;%!?-<\r\n", max_size=40))
+def test_moses_leaves_out_no_rule_that_changes_ascii(language: str, text: str) -> None:
+    moses, whole = MosesProcessor(language), sacremoses.MosesPunctNormalizer(lang=language)
+    rules = moses._ascii_normalizer.substitutions
+    assert 0 < len(rules) < len(whole.substitutions) / 2 and all(rule[1].isascii() for rule in rules)
+    assert moses._ascii_normalizer.normalize(text) == whole.normalize(text)
 
 
 def test_hindi_is_only_detokenised() -> None:
