@@ -2,7 +2,7 @@
 measurement fails.
 
     python benchmarks/gpu/recording.py --results FILE --stage build --status 0 --seconds 81.2
-    python benchmarks/gpu/recording.py --results FILE --stage tests --suite cpp --junit report.xml
+    python benchmarks/gpu/recording.py --results FILE --stage tests --suite cpp --junit report.xml more.xml
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import platform
 import subprocess
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -104,10 +105,10 @@ def _version(name: str) -> str | None:
         return None
 
 
-def count_tests(report: Path) -> dict[str, Any]:
-    """Passed, failed and skipped tests of a JUnit XML file, and the names of those that failed."""
+def count_tests(reports: Sequence[Path]) -> dict[str, Any]:
+    """Passed, failed and skipped tests of JUnit XML files, and the names of those that failed."""
     counts, failed = {"passed": 0, "failed": 0, "skipped": 0}, []
-    for case in ElementTree.parse(report).iter("testcase"):
+    for case in chain.from_iterable(ElementTree.parse(report).iter("testcase") for report in reports):
         if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
             counts["failed"] += 1
             failed.append(f"{case.get('classname')}.{case.get('name')}")
@@ -126,7 +127,7 @@ def main() -> None:
     parser.add_argument("--status", type=int, help="exit status of the whole stage")
     parser.add_argument("--seconds", type=float, help="how long the stage took")
     parser.add_argument("--suite", help="name of the tests that --junit reports on")
-    parser.add_argument("--junit", type=Path, help="JUnit XML file to count")
+    parser.add_argument("--junit", type=Path, nargs="+", help="JUnit XML files to count")
     parser.add_argument("--errors", type=int, help="errors that a checker of --suite found")
     parser.add_argument("--environment", action="store_true", help="append the machine and the versions")
     arguments = parser.parse_args()

@@ -181,7 +181,7 @@ JUNIT = """<testsuite>
 
 def test_tests_are_counted(tmp_path: Path) -> None:
     (tmp_path / "report.xml").write_text(JUNIT)
-    found = count_tests(tmp_path / "report.xml")
+    found = count_tests([tmp_path / "report.xml"])
     assert found == {"passed": 1, "failed": 2, "skipped": 2, "failures": ["a.bad", "b.ctest failed"]}
 
 

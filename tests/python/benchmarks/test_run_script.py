@@ -73,3 +73,15 @@ def test_sanitizer_adds_up_what_the_shards_find(tmp_path: Path, tests: str, erro
     assert status == (errors != 0)
     found = {result["suite"]: result["errors"] for result in of_kind(results, "check")}
     assert found == {"memcheck, kernel_tests": errors, "racecheck, kernel_tests": errors}
+
+
+@pytest.mark.parametrize(("broken", "counts"), [("", (6, 0)), ("[ $GTEST_SHARD_INDEX != 1 ] || exit 139", (4, 1))])
+def test_cpp_counts_the_tests_of_all_shards(tmp_path: Path, broken: str, counts: tuple[int, int]) -> None:
+    report = '<testsuites><testsuite><testcase name="a" status="run"/></testsuite></testsuites>'
+    commands = f"""{broken}
+for option; do case $option in --gtest_output=xml:*) echo '{report}' > "${{option#*xml:}}" ;; esac; done"""
+    for name in ("cuda/nmt_trt_cuda_tests", "nmt_trt_core_tests"):
+        write_program(tmp_path / "build" / "tests" / "cpp" / name, commands)
+    status, results, _ = run(tmp_path, "cpp", PROCESSES=str(SHARDS))
+    (found,) = of_kind(results, "tests")
+    assert (found["suite"], found["passed"], status) == ("C++", *counts)
