@@ -34,6 +34,14 @@ class Backend(Protocol):
     def batches_in_flight(self) -> int:
         """Batches that `search` takes at once, each from a thread of its own."""
 
+    def usual_batch(self, options: ResolvedOptions) -> int:
+        """Sentences of a batch where the options do not say how many.
+
+        Raises:
+            UsageError: a beam size that this backend does not take.
+            BackendError: see `search`.
+        """
+
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch, given the number of tokens of every source.
 

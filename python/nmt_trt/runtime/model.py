@@ -267,7 +267,7 @@ class Model:
             if prefixes is not None:
                 check_prefixes([prefixes[index] for index in indices], rows, resolved)
 
-        waves = plan_waves(sources, resolved)
+        waves = plan_waves(sources, resolved, self._backend.usual_batch(resolved))
         waves_of_texts = [[sources[index] for index in wave] for wave in waves]
         with (
             Decoding(self._text_workers, pipeline, sources, resolved) as decoding,

@@ -13,7 +13,7 @@ from nmt_trt.errors import BackendError, Error
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
-from nmt_trt.runtime.batching import plan_batches
+from nmt_trt.runtime.batching import DEFAULT_BATCH_SIZE, plan_batches
 from nmt_trt.runtime.decoder_state import Array, DecoderState
 from nmt_trt.runtime.ensemble import Member, described
 from nmt_trt.runtime.ensemble_state import EnsembleState
@@ -50,6 +50,10 @@ class OnnxRuntimeBackend:
     def batches_in_flight(self) -> int:
         """One: it has all threads."""
         return 1
+
+    def usual_batch(self, options: ResolvedOptions) -> int:
+        """Sentences of a batch where the options do not say how many."""
+        return DEFAULT_BATCH_SIZE
 
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch; see batching.plan_batches."""

@@ -134,7 +134,7 @@ class TensorRTBackend:
         self._check_lengths(lengths)
         if not lengths:
             return []
-        most = self._largest_batch(options)
+        most = self.usual_batch(options)
         limits = batch_limits(options, usual=most, most=most)
         if options.deterministic:
             return batches_by_bucket(lengths, self._generators[0].source_bucket, limits)
@@ -179,7 +179,7 @@ class TensorRTBackend:
         """
         for name, given, most in (
             ("source_length", source_length, self.shapes.source.max),
-            ("sentences", sentences, self._largest_batch(options)),
+            ("sentences", sentences, self.usual_batch(options)),
         ):
             if not 1 <= given <= most:
                 raise UsageError(f"{name} must be from 1 to {most}, as the engines take; given {given}")
@@ -206,7 +206,13 @@ class TensorRTBackend:
         finally:
             self._idle.put(generator)
 
-    def _largest_batch(self, options: ResolvedOptions) -> int:
+    def usual_batch(self, options: ResolvedOptions) -> int:
+        """As many sentences as the engines take with this beam size.
+
+        Raises:
+            UsageError: a beam size that they do not take.
+            BackendError: see `search`.
+        """
         beam, deterministic = options.beam_size, options.deterministic
         if (beam, deterministic) not in self._largest:
             with self._idle_generator() as generator:

@@ -203,6 +203,13 @@ def test_batches_stay_within_the_engines(open_it: Open, directory: Path) -> None
     assert max(map(len, backend.plan_batches(lengths, resolved(directory, beam_size=10)))) == 3
 
 
+def test_the_usual_batch_is_what_the_engines_take(open_it: Open, directory: Path) -> None:
+    backend, _ = open_it()
+    assert backend.usual_batch(resolved(directory, beam_size=4)) == 8
+    assert backend.usual_batch(resolved(directory, beam_size=10)) == 3
+    assert backend.usual_batch(resolved(directory, beam_size=4, deterministic=True)) == 4
+
+
 def test_a_token_budget_is_cut_to_what_the_engines_take(open_it: Open, directory: Path) -> None:
     backend, _ = open_it()
     lengths = [3, 9, 5, 7, 1, 2, 8, 4, 6, 10]
