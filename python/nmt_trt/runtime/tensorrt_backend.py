@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import LifoQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +91,8 @@ class TensorRTBackend:
             )
             for _ in range(batches_in_flight)
         ]
-        self._idle: SimpleQueue[_core.Generator] = SimpleQueue()
+        # The one used last goes first: what it has made for a size of batch is there for the next of that size.
+        self._idle: LifoQueue[_core.Generator] = LifoQueue()
         for generator in self._generators:
             self._idle.put(generator)
         self._largest: dict[tuple[int, bool], int] = {}
