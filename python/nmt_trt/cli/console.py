@@ -65,8 +65,13 @@ def notice(message: str, *, quiet: bool) -> None:
         Console(stderr=True).print(message, style="dim", markup=False, highlight=False)
 
 
-def print_timings(console: Console, timings: Timings, count: int, *, unit: str = "sentences") -> None:
-    """A table of the seconds and the share of each stage, and how many sentences, or lines, a second."""
+def print_timings(
+    console: Console, timings: Timings, count: int, *, unit: str = "sentences", elapsed: float | None = None
+) -> None:
+    """A table of the seconds and the share of each stage, and how many sentences, or lines, a second.
+
+    `elapsed`: the seconds that passed, where stages of several batches overlapped and add up to more.
+    """
     total = timings.total
     table = Table("stage")
     table.add_column("seconds", justify="right")
@@ -75,8 +80,11 @@ def print_timings(console: Console, timings: Timings, count: int, *, unit: str =
         table.add_row(stage, f"{seconds:.3f}", f"{seconds / total:.0%}" if total else "-")
     table.add_section()
     table.add_row("total", f"{total:.3f}", "")
+    if elapsed is not None:
+        table.add_row("elapsed", f"{elapsed:.3f}", "")
     console.print(table)
-    rate = f"{count / total:,.1f}" if total else "-"
+    seconds = total if elapsed is None else elapsed
+    rate = f"{count / seconds:,.1f}" if seconds else "-"
     console.print(f"{count:,} {unit}, {rate} {unit}/s", highlight=False)
 
 

@@ -65,7 +65,7 @@ def evaluate(
     for name, metric in metrics.items():
         print(f"{name} {scores[name]:.2f}  {metric.get_signature().format()}")
     print(f"{seconds:.1f} s for {len(sources):,} sentences, {model.backend}\n")
-    print_timings(Tables(), spent, len(sources))
+    print_timings(Tables(), spent, len(sources), elapsed=seconds if runtime.batches_in_flight > 1 else None)
 
 
 def _print_json(

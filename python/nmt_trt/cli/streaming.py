@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -60,6 +61,7 @@ def answer_stream(
         interactive = source.isatty()
         if interactive:
             notice("type a line and press Enter; Ctrl-D ends", quiet=runtime.quiet)
+        started = time.perf_counter()
         with counting("sentences", None, quiet=runtime.quiet or interactive or sink.isatty()) as advance:
             answers = windows(
                 model,
@@ -71,7 +73,9 @@ def answer_stream(
             )
             count = _write(answers, render, sink, end="" if keep_ends else "\n")
     if flags.timings:
-        print_timings(Console(stderr=True), spent, count, unit="lines" if keep_ends else "sentences")
+        elapsed = time.perf_counter() - started if runtime.batches_in_flight > 1 else None
+        unit = "lines" if keep_ends else "sentences"
+        print_timings(Console(stderr=True), spent, count, unit=unit, elapsed=elapsed)
 
 
 def _write(windows: Iterator[list[Answer]], render: Callable[[Answer], str], sink: BinaryIO, *, end: str) -> int:

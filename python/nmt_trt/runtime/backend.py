@@ -34,13 +34,12 @@ class Backend(Protocol):
     def batches_in_flight(self) -> int:
         """Batches that `search` takes at once, each from a thread of its own."""
 
-    def usual_batch(self, options: ResolvedOptions) -> int:
-        """Sentences of a batch where the options do not say how many.
+    @property
+    def loaded(self) -> bool:
+        """Whether a search has nothing to build first, which only the calling thread should do: it gets Ctrl-C."""
 
-        Raises:
-            UsageError: a beam size that this backend does not take.
-            BackendError: see `search`.
-        """
+    def most_sentences(self, options: ResolvedOptions) -> int:
+        """Sentences of a batch with these options; fewer where beam size or tokens leave no room for as many."""
 
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch, given the number of tokens of every source.
@@ -57,10 +56,12 @@ class Backend(Protocol):
         *,
         target_prefix: Sequence[Row] | None = None,
         sentence_numbers: Sequence[int] | None = None,
+        place: int = 0,
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
-        `target_prefix`, if any, has the first tokens of each sentence; by `sentence_numbers` policy sample draws.
+        `target_prefix`, if any, has the first tokens of each sentence; by `sentence_numbers` policy sample draws. No
+        two searches at the same time have the same `place`, of 0 to batches_in_flight - 1.
 
         Raises:
             BackendError: it failed; the next batch may succeed.

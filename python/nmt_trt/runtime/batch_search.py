@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import islice
 
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
@@ -44,7 +45,7 @@ def search_batches(
         BackendError: see Backend.search.
     """
 
-    def search(batch: Batch) -> tuple[list[list[Hypothesis]], Timings]:
+    def search(batch: Batch, place: int) -> tuple[list[list[Hypothesis]], Timings]:
         indices, rows = batch
         spent = Timings()
         found = backend.search(
@@ -53,12 +54,13 @@ def search_batches(
             spent,
             target_prefix=None if prefixes is None else [prefixes[index] for index in indices],
             sentence_numbers=[numbers[index] for index in indices],
+            place=place,
         )
         return found, spent
 
     hypotheses: list[list[Hypothesis]] = [[] for _ in numbers]
-    at_once = 1 if len(numbers) == 1 else backend.batches_in_flight
-    with closing(in_flight(batches, search, at_once)) as searched:
+
+    def take(searched: Iterator[tuple[Batch, tuple[list[list[Hypothesis]], Timings]]]) -> None:
         for (indices, _), (found, spent) in searched:
             timings.add(spent)
             for index, sentence in zip(indices, found, strict=True):
@@ -67,4 +69,9 @@ def search_batches(
                 finished(indices, found)
             if progress is not None:
                 progress(len(indices))
+
+    if len(numbers) == 1 or not backend.loaded:
+        take(in_flight(islice(batches, 1), search, 1))
+    with closing(in_flight(batches, search, backend.batches_in_flight)) as searched:
+        take(searched)
     return hypotheses

@@ -19,7 +19,7 @@ from nmt_trt.options import BatchType, GenerationKeywords, ResolvedOptions, make
 from nmt_trt.results import GenerationResult, Hypothesis, TargetScore, Timings
 from nmt_trt.runtime.backend import Backend, open_backend
 from nmt_trt.runtime.batch_search import Progress, search_batches
-from nmt_trt.runtime.decoding import Decoding
+from nmt_trt.runtime.decoding import Decoding, Translation
 from nmt_trt.runtime.documents import DocumentTranslator
 from nmt_trt.runtime.engine_options import EngineKeywords, make_engine_options
 from nmt_trt.runtime.ensemble import joint_config, open_members
@@ -260,32 +260,14 @@ class Model:
         check_first_number(first_number)
         filled = [index for index, text in enumerate(given) if text.strip()]
         sources = [given[index] for index in filled]
-        prefixes = encoded_prefixes(prefix_texts, len(given), filled, pipeline, self.config)
         numbers = [first_number + index for index in filled]
-
-        def check(indices: Sequence[int], rows: Sequence[Row]) -> None:
-            if prefixes is not None:
-                check_prefixes([prefixes[index] for index in indices], rows, resolved)
-
-        waves = plan_waves(sources, resolved, self._backend.usual_batch(resolved))
-        waves_of_texts = [[sources[index] for index in wave] for wave in waves]
-        with (
-            Decoding(self._text_workers, pipeline, sources, resolved) as decoding,
-            self._text_workers.encode_in_turn(pipeline, waves_of_texts) as encoded,
-        ):
-            timings.preprocess += time.perf_counter() - started
-            plan = partial(self._backend.plan_batches, options=resolved)
-            batches = batches_of_waves(waves, encoded, self.config, plan, check, timings)
-            try:
-                with self._lock:
-                    found = search_batches(
-                        self._backend, batches, resolved, numbers, prefixes, timings, progress, decoding.begin
-                    )
-            except SourceError as error:
-                name = "texts" if error.name == "src_ids" else error.name
-                raise SourceError(filled[error.index], error.problem, name=name) from error
-            started = time.perf_counter()
-            translations = decoding.finish(found)
+        try:
+            prefixes = encoded_prefixes(prefix_texts, len(given), filled, pipeline, self.config)
+            translations = self._translate(sources, resolved, timings, progress, prefixes, numbers, started)
+        except SourceError as error:
+            name = "texts" if error.name == "src_ids" else error.name
+            raise SourceError(filled[error.index], error.problem, name=name) from error
+        started = time.perf_counter()
         nothing = empty_hypothesis(resolved)
         answers: list[list[tuple[str, Hypothesis]]] = [[("", nothing)] for _ in given]
         for index, translated in zip(filled, translations, strict=True):
@@ -453,6 +435,39 @@ class Model:
         check_count(name, len(targets), len(rows))
         ended = ended_targets(name, targets, self.config)
         return target_scores(ended, self._generate(rows, options, progress, ended, range(len(rows))))
+
+    def _translate(
+        self,
+        sources: Sequence[str],
+        options: ResolvedOptions,
+        timings: Timings,
+        progress: Progress | None,
+        prefixes: list[Row] | None,
+        numbers: Sequence[int],
+        started: float,
+    ) -> list[list[Translation]]:
+        """The translations of texts of which none is empty; `started` is when the call's first stage was."""
+
+        def check(indices: Sequence[int], rows: Sequence[Row]) -> None:
+            if prefixes is not None:
+                check_prefixes([prefixes[index] for index in indices], rows, options)
+
+        pipeline, backend = self._pipeline(), self._backend
+        waves = plan_waves(sources, options, backend.most_sentences(options))
+        waves_of_texts = [[sources[index] for index in wave] for wave in waves]
+        with (
+            Decoding(self._text_workers, pipeline, sources, options) as decoding,
+            self._text_workers.encode_in_turn(pipeline, waves_of_texts) as encoded,
+        ):
+            timings.preprocess += time.perf_counter() - started
+            plan = partial(backend.plan_batches, options=options)
+            batches = batches_of_waves(waves, encoded, self.config, plan, check, timings)
+            with self._lock:
+                found = search_batches(backend, batches, options, numbers, prefixes, timings, progress, decoding.begin)
+            started = time.perf_counter()
+            translations = decoding.finish(found)
+            timings.postprocess += time.perf_counter() - started
+            return translations
 
     def _generate(
         self,

@@ -51,9 +51,14 @@ class OnnxRuntimeBackend:
         """One: it has all threads."""
         return 1
 
-    def usual_batch(self, options: ResolvedOptions) -> int:
-        """Sentences of a batch where the options do not say how many."""
-        return DEFAULT_BATCH_SIZE
+    @property
+    def loaded(self) -> bool:
+        """Whether a search has nothing to build first."""
+        return True
+
+    def most_sentences(self, options: ResolvedOptions) -> int:
+        """Sentences of a batch with these options."""
+        return options.batch_size or DEFAULT_BATCH_SIZE
 
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch; see batching.plan_batches."""
@@ -70,8 +75,9 @@ class OnnxRuntimeBackend:
         *,
         target_prefix: Sequence[Row] | None = None,
         sentence_numbers: Sequence[int] | None = None,
+        place: int = 0,
     ) -> list[list[Hypothesis]]:
-        """The hypotheses of each sentence of one batch, best first; adds to `timings`."""
+        """The hypotheses of each sentence of one batch, best first; adds to `timings`. There is one place."""
         try:
             return self._search(rows, options, timings, target_prefix or (), sentence_numbers or ())
         except Error:

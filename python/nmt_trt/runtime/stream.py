@@ -230,7 +230,7 @@ def _windows(items: Iterable[Item], window: int) -> Iterator[list[Item]]:
 def _answered(items: Sequence[Item], done: int, run: Run[Item, Answer]) -> Iterator[list[Answer]]:
     """run(items, done), or, when one of them is refused, what comes before it and then an error that says which it was.
 
-    What had been searched before one was refused is searched again.
+    What had been searched before one was refused is searched again, and progress is told of it again.
     """
     try:
         answers = run(items, done)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import LifoQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +43,8 @@ class EngineModel:
 class TensorRTBackend:
     """Runs the graphs of a model directory, or of an ensemble of them, as TensorRT engines; decoders maybe without.
 
-    Its Model serves one call at a time; but `search` may be called from several threads, each of which gets one of
-    `batches_in_flight` generators, or waits for one.
+    Not thread-safe: its Model serves one call at a time. But that may search in `batches_in_flight` threads at once,
+    each in a place of its own, which has a generator.
     """
 
     def __init__(
@@ -91,10 +89,7 @@ class TensorRTBackend:
             )
             for _ in range(batches_in_flight)
         ]
-        # The one used last goes first: what it has made for a size of batch is there for the next of that size.
-        self._idle: LifoQueue[_core.Generator] = LifoQueue()
-        for generator in self._generators:
-            self._idle.put(generator)
+        self._loaded = False
         self._largest: dict[tuple[int, bool], int] = {}
         self._keeping = threading.Lock()
 
@@ -117,6 +112,16 @@ class TensorRTBackend:
         return len(self._generators)
 
     @property
+    def loaded(self) -> bool:
+        """Whether a search has nothing to build first: all generators find the plans that one of them has built."""
+        return self._loaded
+
+    def most_sentences(self, options: ResolvedOptions) -> int:
+        """Sentences of a batch with these options; fewer where the beam size leaves no room for as many."""
+        most = self.shapes.batch.max
+        return min(options.batch_size or most, most)
+
+    @property
     def shapes(self) -> EngineShapes:
         """The batches and sources that the engines take."""
         return self._shapes
@@ -135,7 +140,7 @@ class TensorRTBackend:
         self._check_lengths(lengths)
         if not lengths:
             return []
-        most = self.usual_batch(options)
+        most = self._largest_batch(options)
         limits = batch_limits(options, usual=most, most=most)
         if options.deterministic:
             return batches_by_bucket(lengths, self._generators[0].source_bucket, limits)
@@ -149,6 +154,7 @@ class TensorRTBackend:
         *,
         target_prefix: Sequence[Row] | None = None,
         sentence_numbers: Sequence[int] | None = None,
+        place: int = 0,
     ) -> list[list[Hypothesis]]:
         """The hypotheses of each sentence of one batch, best first; adds to `timings`.
 
@@ -156,16 +162,16 @@ class TensorRTBackend:
             BackendError: EngineError, EngineBuildError, CudaError or OutOfMemoryError; the next batch may succeed.
         """
         ids, lengths = pad_rows(rows, self._config.source_tokens.pad)
-        with self._idle_generator() as generator:
-            found, encoder_seconds, generator_seconds = generator.generate(
-                ids,
-                lengths,
-                max_lengths=_length_limits(lengths, options),
-                deterministic=options.deterministic,
-                target_prefix=[prefix.tolist() for prefix in target_prefix or ()],
-                sentence_numbers=sentence_numbers or (),
-                **options.search_keywords(),
-            )
+        found, encoder_seconds, generator_seconds = self._generators[place].generate(
+            ids,
+            lengths,
+            max_lengths=_length_limits(lengths, options),
+            deterministic=options.deterministic,
+            target_prefix=[prefix.tolist() for prefix in target_prefix or ()],
+            sentence_numbers=sentence_numbers or (),
+            **options.search_keywords(),
+        )
+        self._loaded = True
         timings.encoder += encoder_seconds
         timings.generator += generator_seconds
         self._keep_kernels()
@@ -180,7 +186,7 @@ class TensorRTBackend:
         """
         for name, given, most in (
             ("source_length", source_length, self.shapes.source.max),
-            ("sentences", sentences, self.usual_batch(options)),
+            ("sentences", sentences, self._largest_batch(options)),
         ):
             if not 1 <= given <= most:
                 raise UsageError(f"{name} must be from 1 to {most}, as the engines take; given {given}")
@@ -197,31 +203,19 @@ class TensorRTBackend:
                 attention=options.keeps_attention,
                 **options.score_keywords(),
             )
+        self._loaded = True
         self._keep_kernels()
 
-    @contextmanager
-    def _idle_generator(self) -> Iterator[_core.Generator]:
-        generator = self._idle.get()
-        try:
-            yield generator
-        finally:
-            self._idle.put(generator)
-
-    def usual_batch(self, options: ResolvedOptions) -> int:
-        """As many sentences as the engines take with this beam size.
-
-        Raises:
-            UsageError: a beam size that they do not take.
-            BackendError: see `search`.
-        """
+    def _largest_batch(self, options: ResolvedOptions) -> int:
+        """Asked of a generator once, before the first search with such options: later it may be at work."""
         beam, deterministic = options.beam_size, options.deterministic
         if (beam, deterministic) not in self._largest:
-            with self._idle_generator() as generator:
-                most = generator.max_batch(beam)
-                if most < 1:
-                    hint = self._how_to_enlarge("beam", "--beam-size", f"1:{beam}:{beam}")
-                    raise UsageError(f"beam_size {beam} is more than the engines take; {hint}")
-                self._largest[beam, deterministic] = generator.deterministic_rows(beam) if deterministic else most
+            generator = self._generators[0]
+            most = generator.max_batch(beam)
+            if most < 1:
+                hint = self._how_to_enlarge("beam", "--beam-size", f"1:{beam}:{beam}")
+                raise UsageError(f"beam_size {beam} is more than the engines take; {hint}")
+            self._largest[beam, deterministic] = generator.deterministic_rows(beam) if deterministic else most
         return self._largest[beam, deterministic]
 
     def _check_lengths(self, lengths: Sequence[int]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from nmt_trt.errors import BackendError, UsageError
 from nmt_trt.option_checks import check_number
+from nmt_trt.runtime.in_flight import done_here
 from nmt_trt.runtime.text_tasks import (
     Encode,
     Packed,
@@ -161,7 +162,7 @@ class TextWorkers:
     ) -> Iterator[Iterator[Rows]]:
         calls = self.calls(pipeline, sum(map(len, waves)))
         if calls is None:
-            yield (encode(pipeline, list(texts)) for texts in waves)
+            yield iter([encode(pipeline, list(texts)) for texts in waves])
             return
         with calls:
             sent = [_send_chunks(calls, encode, list(texts)) for texts in waves]
@@ -232,7 +233,7 @@ class Calls:
         except BrokenProcessPool as error:
             raise self._workers.lost(self._pool) from error
         except RuntimeError:  # another thread has closed the pool
-            future = _done_here(lambda: call(self._pipeline, *given))
+            future = done_here(lambda: call(self._pipeline, *given))
         self._futures.append(future)
         return future
 
@@ -261,15 +262,6 @@ class Calls:
 def _send_chunks(calls: Calls, encode: Encode, texts: list[str]) -> list[Future[Packed]]:
     edges = calls.chunk_edges([TEXT_COST + len(text) for text in texts])
     return [calls.submit(packed, encode, texts[start:end]) for start, end in pairwise(edges)]
-
-
-def _done_here(call: Callable[[], Answer]) -> Future[Answer]:
-    future: Future[Answer] = Future()
-    try:
-        future.set_result(call())
-    except Exception as error:
-        future.set_exception(error)
-    return future
 
 
 def _new_pool(recipe: TextRecipe, count: int) -> ProcessPoolExecutor:

@@ -20,16 +20,14 @@ Check = Callable[[Sequence[int], Sequence[Row]], None]
 """Refuses sentences, given their indices, by a SourceError whose index is the place among these."""
 
 
-def plan_waves(texts: Sequence[str], options: ResolvedOptions, usual_batch: int) -> list[list[int]]:
+def plan_waves(texts: Sequence[str], options: ResolvedOptions, batch: int) -> list[list[int]]:
     """Indices of the texts of each wave: those of most characters first, since most is left to do behind them.
 
-    A wave holds whole batches, of `usual_batch` texts where the options do not say how many. All texts are one wave
-    where that cannot be said before they are encoded, with a batch size in tokens, and with policy "nemo", whose
-    batches keep the given order.
+    A wave holds whole batches of `batch` texts. All texts are one wave where that cannot be said before they are
+    encoded, with a batch size in tokens, and with policy "nemo", whose batches keep the given order.
     """
     if options.policy == "nemo" or options.batch_type == "tokens":
         return [list(range(len(texts)))]
-    batch = options.batch_size or usual_batch
     size = batch * -(-FEWEST_IN_WAVE // batch)
     order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
     return [sorted(order[start : start + size]) for start in range(0, len(order), size)]

@@ -75,8 +75,10 @@ def test_sanitizer_adds_up_what_the_shards_find(tmp_path: Path, tests: str, erro
     assert found == {"memcheck, kernel_tests": errors, "racecheck, kernel_tests": errors}
 
 
-@pytest.mark.parametrize(("broken", "counts"), [("", (6, 0)), ("[ $GTEST_SHARD_INDEX != 1 ] || exit 139", (4, 1))])
-def test_cpp_counts_the_tests_of_all_shards(tmp_path: Path, broken: str, counts: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("broken", "counts"), [("", (6, 0, 0)), ("[ $GTEST_SHARD_INDEX != 1 ] || exit 139", (4, 2, 1))]
+)
+def test_cpp_counts_the_tests_of_all_shards(tmp_path: Path, broken: str, counts: tuple[int, int, int]) -> None:
     report = '<testsuites><testsuite><testcase name="a" status="run"/></testsuite></testsuites>'
     commands = f"""{broken}
 for option; do case $option in --gtest_output=xml:*) echo '{report}' > "${{option#*xml:}}" ;; esac; done"""
@@ -84,4 +86,10 @@ for option; do case $option in --gtest_output=xml:*) echo '{report}' > "${{optio
         write_program(tmp_path / "build" / "tests" / "cpp" / name, commands)
     status, results, _ = run(tmp_path, "cpp", PROCESSES=str(SHARDS))
     (found,) = of_kind(results, "tests")
-    assert (found["suite"], found["passed"], status) == ("C++", *counts)
+    assert (found["suite"], found["passed"], found["failed"], status) == ("C++", *counts)
+
+
+def test_cpp_without_tests_is_a_failed_stage(tmp_path: Path) -> None:
+    status, results, printed = run(tmp_path, "cpp")
+    assert (status, of_kind(results, "tests")) == (1, [])
+    assert "no C++ tests in" in printed

@@ -229,7 +229,9 @@ def test_timings_go_to_stderr(run: Run, fake: FakeModel) -> None:
     assert result.stdout == "A\nB\n"
     for stage in ("preprocess", "encoder", "generator", "postprocess", "total"):
         assert stage in result.stderr
-    assert "2 sentences, 0.2 sentences/s" in result.stderr
+    assert "2 sentences, 0.2 sentences/s" in result.stderr and "elapsed" not in result.stderr
+    result = run("translate", "--timings", "--batches-in-flight=2", stdin=b"a\nb\n")
+    assert "elapsed" in result.stderr and "2 sentences, 0.2 sentences/s" not in result.stderr
 
 
 def test_a_line_that_is_too_long(run: Run, fake: FakeModel, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from nmt_trt.runtime.tensorrt_backend import EngineModel, TensorRTBackend
 from random_models import BOS, EOS, random_sources, write_random_model
 from runtime import fake_core
 from runtime.fake_core import ENCODER_SECONDS, GENERATOR_SECONDS, GRAPHS, FakeCore, FakeGenerator, FakeLibrary
-from runtime.processes import PATIENCE
 
 SHAPES = EngineShapes(Range(1, 4, 8), Range(1, 16, 40), Range(1, 4, 4))
 
@@ -203,11 +200,27 @@ def test_batches_stay_within_the_engines(open_it: Open, directory: Path) -> None
     assert max(map(len, backend.plan_batches(lengths, resolved(directory, beam_size=10)))) == 3
 
 
-def test_the_usual_batch_is_what_the_engines_take(open_it: Open, directory: Path) -> None:
-    backend, _ = open_it()
-    assert backend.usual_batch(resolved(directory, beam_size=4)) == 8
-    assert backend.usual_batch(resolved(directory, beam_size=10)) == 3
-    assert backend.usual_batch(resolved(directory, beam_size=4, deterministic=True)) == 4
+def test_sentences_of_a_batch_as_far_as_can_be_told_without_engines(open_it: Open, directory: Path) -> None:
+    plans = FakePlans()
+    backend, _ = open_it(plans)
+    assert backend.most_sentences(resolved(directory)) == 8
+    assert backend.most_sentences(resolved(directory, batch_size=3)) == 3
+    assert backend.most_sentences(resolved(directory, batch_size=1000)) == 8
+    assert plans.specs == []
+
+
+def test_it_is_loaded_once_something_was_searched_or_warmed_up(open_it: Open, directory: Path) -> None:
+    rows, options = [np.array([BOS, 5, EOS], np.int32)], resolved(directory)
+    backend, generator = open_it()
+    generator.failures = [EngineBuildError("not yet")]
+    with pytest.raises(EngineBuildError):
+        backend.search(rows, options, Timings())
+    assert not backend.loaded
+    backend.search(rows, options, Timings())
+    assert backend.loaded
+    warmed, _ = open_it()
+    warmed.warmup(2, 16, options)
+    assert warmed.loaded
 
 
 def test_a_token_budget_is_cut_to_what_the_engines_take(open_it: Open, directory: Path) -> None:
@@ -310,41 +323,15 @@ def test_warmup(open_it: Open, directory: Path) -> None:
         backend.warmup(1, 0, options)
 
 
-def test_two_batches_at_once_have_a_generator_each(
-    two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_place_has_a_generator(two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path) -> None:
     backend, generators = two
     assert backend.batches_in_flight == len(generators) == 2
     assert [generator.arguments["memory_limit"] for generator in generators] == [6172, 6172]
-    both_search = threading.Barrier(2)
-    for generator in generators:
-
-        def searches(*batch: Any, search: Any = generator.generate, **options: Any) -> Any:
-            both_search.wait(PATIENCE)
-            return search(*batch, **options)
-
-        monkeypatch.setattr(generator, "generate", searches)
     rows, options = [np.array([BOS, 5, EOS], np.int32)], resolved(directory)
-    with ThreadPoolExecutor(4) as threads:  # two of which wait for a generator
-        found = list(threads.map(lambda _: backend.search(rows, options, Timings())[0][0].tokens.tolist(), range(4)))
-    assert found == [found[0]] * 4
-    assert sorted(len(generator.calls) for generator in generators) == [2, 2]
+    found = [backend.search(rows, options, Timings(), place=place)[0][0].tokens.tolist() for place in (0, 1, 1)]
+    assert found == [found[0]] * 3
+    assert [len(generator.calls) for generator in generators] == [1, 2]
     assert backend.memory == {"plans": 2000 * len(GRAPHS), "stages": 20}
-
-
-def test_a_generator_whose_search_failed_is_used_again(
-    two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path
-) -> None:
-    """As is one whose search did not: searches one after the other all have the same."""
-    backend, generators = two
-    rows, options = [np.array([BOS, 5, EOS], np.int32)], resolved(directory)
-    for generator in generators:
-        generator.failures = [CudaError("once")]
-    with pytest.raises(CudaError):
-        backend.search(rows, options, Timings())
-    for _ in range(3):
-        backend.search(rows, options, Timings())
-    assert sorted(len(generator.calls) for generator in generators) == [0, 4]
 
 
 def test_warmup_is_of_all_generators(two: tuple[TensorRTBackend, list[FakeGenerator]], directory: Path) -> None:

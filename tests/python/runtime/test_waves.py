@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from itertools import pairwise
@@ -25,7 +26,7 @@ from runtime.test_batching import resolved
 CONFIG = random_config(0)
 MANY = 2 * FEWEST_IN_WAVE + 20
 USUAL = 96
-"""Sentences of a batch where nothing else is asked for."""
+"""Sentences of a batch."""
 QUICK: dict[str, Any] = {"max_length": 4, "beam_size": 2}
 WORD = 7
 """An id that CONFIG's vocabulary has, and no special one."""
@@ -33,7 +34,7 @@ WORD = 7
 
 @given(lengths=st.lists(st.integers(1, 9), max_size=900), batch_size=st.one_of(st.none(), st.integers(1, 400)))
 def test_each_text_is_in_one_wave_of_whole_batches_longest_first(lengths: list[int], batch_size: int | None) -> None:
-    waves = plan_waves(["x" * length for length in lengths], resolved(batch_size=batch_size), USUAL)
+    waves = plan_waves(["x" * length for length in lengths], resolved(batch_size=batch_size), batch_size or USUAL)
     assert sorted(index for wave in waves for index in wave) == list(range(len(lengths)))
     assert all(wave == sorted(wave) for wave in waves)
     for wave, after in pairwise(waves):
@@ -117,7 +118,7 @@ def test_all_waves_are_with_the_workers_before_the_first_is_searched(
     monkeypatch.setattr(model._backend, "search", counted)
     given = texts()
     translations = model.translate(given, batch_size=100, **QUICK)
-    waves = plan_waves(given, resolved(batch_size=100), USUAL)
+    waves = plan_waves(given, resolved(batch_size=100), 100)
     assert len(waves) == 2 and counts[0] >= len(waves) and len(counts) == 6 and counts[-1] < len(sent)
     alone = {text: model.translate(text, **QUICK) for text in set(given[:40])}
     assert [alone[text] for text in given[:40]] == translations[:40]
@@ -133,3 +134,39 @@ def test_lines_before_one_that_is_refused_in_a_later_wave_are_translated(model: 
     with pytest.raises(LineError, match=r"^line 301: has \d+ tokens"):
         found.extend(model.translate_iter(lines, **QUICK))
     assert len(found) == 300
+
+
+def test_a_prefix_that_is_refused_is_named_by_its_text(model: nmt_trt.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    eos = model.config.special_tokens.eos
+    pipeline = model._pipeline()
+    monkeypatch.setattr(pipeline, "encode_target", lambda text: [eos, WORD] if text == "bad" else [WORD])
+    with pytest.raises(SourceError, match=rf"^target_prefix\[3\] has EOS \({eos}\) before its end"):
+        model.translate(["", " ", "one", "two"], target_prefix=["", "", "good", "bad"], **QUICK)
+
+
+def test_batches_in_flight_give_each_sentence_its_own(model: nmt_trt.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a backend that has a second place from when it is loaded: the first batch is searched here."""
+    here, alone, searches = threading.get_ident(), threading.Lock(), list[tuple[bool, int]]()
+    given = [text if number % 9 else "" for number, text in enumerate(texts())]
+    wanted = model.translate(given, batch_size=40, **QUICK)
+    search: Any = model._backend.search
+
+    def searched(*arguments: Any, place: int, **more: Any) -> Any:
+        with alone:
+            searches.append((threading.get_ident() == here, place))
+            return search(*arguments, **more)
+
+    backend = type("Two", (), {})()
+    for name in ("plan_batches", "most_sentences"):
+        setattr(backend, name, getattr(model._backend, name))
+    backend.search, backend.batches_in_flight, backend.loaded = searched, 2, False
+    monkeypatch.setattr(model, "_backend", backend)
+    assert model.translate(given, batch_size=40, **QUICK) == wanted
+    assert searches[0] == (True, 0) and len(searches) > 10
+    assert {place for was_here, place in searches[1:] if not was_here} == {0, 1}
+    backend.loaded = True
+    del searches[:]
+    assert model.translate(given, batch_size=40, **QUICK) == wanted
+    assert not any(was_here for was_here, _ in searches)
+    assert model.translate("one", **QUICK) == model.translate(["one", ""], **QUICK)[0]
+    assert searches[-1] == searches[-2] == (True, 0)
