@@ -11,6 +11,7 @@ from nmt_trt.errors import BackendError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
+from nmt_trt.runtime.batching import BatchLimits
 from nmt_trt.runtime.engine_options import EngineOptions
 from nmt_trt.runtime.ensemble import Member
 from nmt_trt.runtime.inputs import Row
@@ -38,8 +39,8 @@ class Backend(Protocol):
     def loaded(self) -> bool:
         """Whether a search has nothing to build first, which only the calling thread should do: it gets Ctrl-C."""
 
-    def most_sentences(self, options: ResolvedOptions) -> int:
-        """Sentences of a batch with these options; fewer where beam size or tokens leave no room for as many."""
+    def limits(self, options: ResolvedOptions) -> BatchLimits:
+        """Of a batch with these options; a large beam may leave room for fewer sentences."""
 
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch, given the number of tokens of every source.

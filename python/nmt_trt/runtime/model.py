@@ -38,7 +38,7 @@ from nmt_trt.runtime.stream import DEFAULT_WINDOW, translate_stream
 from nmt_trt.runtime.target_prefix import check_prefixes, encoded_prefixes, one_prefix
 from nmt_trt.runtime.text_tasks import TextRecipe
 from nmt_trt.runtime.text_workers import TextWorkers, check_text_workers
-from nmt_trt.runtime.waves import Batch, batches_of_waves, plan_waves
+from nmt_trt.runtime.waves import batches_of_waves, plan_waves
 from nmt_trt.runtime.worker import Worker
 from nmt_trt.text.document import document_lines
 from nmt_trt.text.pipeline import TextPipeline, check_text
@@ -453,7 +453,7 @@ class Model:
                 check_prefixes([prefixes[index] for index in indices], rows, options)
 
         pipeline, backend = self._pipeline(), self._backend
-        waves = plan_waves(sources, options, backend.most_sentences(options))
+        waves = plan_waves(sources, options, backend.limits(options))
         waves_of_texts = [[sources[index] for index in wave] for wave in waves]
         with (
             Decoding(self._text_workers, pipeline, sources, options) as decoding,
@@ -479,14 +479,11 @@ class Model:
     ) -> GenerationResult:
         if prefixes is not None:
             check_prefixes(prefixes, rows, options)
-
-        def batches() -> Iterator[Batch]:
-            for batch in self._backend.plan_batches([row.size for row in rows], options):
-                yield batch, [rows[index] for index in batch]
-
         timings = Timings()
         with self._lock:
-            found = search_batches(self._backend, batches(), options, numbers, prefixes, timings, progress)
+            planned = self._backend.plan_batches([row.size for row in rows], options)
+            batches = ((batch, [rows[index] for index in batch]) for batch in planned)
+            found = search_batches(self._backend, batches, options, numbers, prefixes, timings, progress)
         return GenerationResult(found, timings)
 
 

@@ -13,7 +13,7 @@ from nmt_trt.errors import BackendError, Error
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
-from nmt_trt.runtime.batching import DEFAULT_BATCH_SIZE, plan_batches
+from nmt_trt.runtime.batching import DEFAULT_BATCH_SIZE, BatchLimits, batch_limits, plan_batches
 from nmt_trt.runtime.decoder_state import Array, DecoderState
 from nmt_trt.runtime.ensemble import Member, described
 from nmt_trt.runtime.ensemble_state import EnsembleState
@@ -56,9 +56,9 @@ class OnnxRuntimeBackend:
         """Whether a search has nothing to build first."""
         return True
 
-    def most_sentences(self, options: ResolvedOptions) -> int:
-        """Sentences of a batch with these options."""
-        return options.batch_size or DEFAULT_BATCH_SIZE
+    def limits(self, options: ResolvedOptions) -> BatchLimits:
+        """Of a batch with these options."""
+        return batch_limits(options, usual=DEFAULT_BATCH_SIZE)
 
     def plan_batches(self, lengths: Sequence[int], options: ResolvedOptions) -> list[list[int]]:
         """Indices of the sentences of each batch; see batching.plan_batches."""

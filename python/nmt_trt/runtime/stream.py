@@ -109,8 +109,7 @@ def translate_windows(
         hypotheses, spent = model.translate_hypotheses(
             window_lines, target_prefix=forced, first_number=first, progress=progress, **options
         )
-        if timings is not None:
-            timings.add(spent)
+        _add(timings, spent)
         return [Translation(source, found) for source, found in zip(window_lines, hypotheses, strict=True)]
 
     windows = _run(model, lines, window, translate, options)
@@ -137,8 +136,7 @@ def document_windows(
 
     def translate(window_lines: Sequence[str], _: int) -> list[str]:
         translated, spent = translator.translate(window_lines, progress=progress, **options)
-        if timings is not None:
-            timings.add(spent)
+        _add(timings, spent)
         return translated
 
     return _run(model, lines, window, translate, options)
@@ -168,8 +166,7 @@ def generate_windows(
         result = model.generate(
             list(window_rows), target_prefix=forced, first_number=first, progress=progress, **options
         )
-        if timings is not None:
-            timings.add(result.timings)
+        _add(timings, result.timings)
         return list(zip(window_rows, result.hypotheses, strict=True))
 
     windows = _run(model, rows, window, generate, options)
@@ -240,3 +237,8 @@ def _answered(items: Sequence[Item], done: int, run: Run[Item, Answer]) -> Itera
         problem = f"target_prefix {error.problem}" if error.name == "target_prefix" else error.problem
         raise LineError(1 + done + error.index, problem) from error
     yield answers
+
+
+def _add(total: Timings | None, spent: Timings) -> None:
+    if total is not None:
+        total.add(spent)

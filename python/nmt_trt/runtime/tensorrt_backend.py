@@ -16,7 +16,7 @@ from nmt_trt.errors import SourceError, UsageError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Hypothesis, Timings
-from nmt_trt.runtime.batching import batch_limits, batches_by_bucket, batches_by_length
+from nmt_trt.runtime.batching import BatchLimits, batch_limits, batches_by_bucket, batches_by_length
 from nmt_trt.runtime.hypotheses import hypotheses_of
 from nmt_trt.runtime.inputs import Row, pad_rows
 from nmt_trt.runtime.plan_source import PlanSource
@@ -116,10 +116,10 @@ class TensorRTBackend:
         """Whether a search has nothing to build first: all generators find the plans that one of them has built."""
         return self._loaded
 
-    def most_sentences(self, options: ResolvedOptions) -> int:
-        """Sentences of a batch with these options; fewer where the beam size leaves no room for as many."""
+    def limits(self, options: ResolvedOptions) -> BatchLimits:
+        """Of a batch with these options, as far as can be told without engines; see _largest_batch."""
         most = self.shapes.batch.max
-        return min(options.batch_size or most, most)
+        return batch_limits(options, usual=most, most=most)
 
     @property
     def shapes(self) -> EngineShapes:

@@ -9,6 +9,7 @@ from nmt_trt.errors import SourceError
 from nmt_trt.models.config import TransformerConfig
 from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Timings
+from nmt_trt.runtime.batching import BatchLimits
 from nmt_trt.runtime.inputs import Row, SourceIds, source_rows
 
 FEWEST_IN_WAVE = 256
@@ -20,15 +21,15 @@ Check = Callable[[Sequence[int], Sequence[Row]], None]
 """Refuses sentences, given their indices, by a SourceError whose index is the place among these."""
 
 
-def plan_waves(texts: Sequence[str], options: ResolvedOptions, batch: int) -> list[list[int]]:
+def plan_waves(texts: Sequence[str], options: ResolvedOptions, limits: BatchLimits) -> list[list[int]]:
     """Indices of the texts of each wave: those of most characters first, since most is left to do behind them.
 
-    A wave holds whole batches of `batch` texts. All texts are one wave where that cannot be said before they are
-    encoded, with a batch size in tokens, and with policy "nemo", whose batches keep the given order.
+    A wave holds whole batches. All texts are one wave where that cannot be said before they are encoded, with a limit
+    in tokens, and with policy "nemo", whose batches keep the given order.
     """
-    if options.policy == "nemo" or options.batch_type == "tokens":
+    if options.policy == "nemo" or limits.tokens is not None or limits.sentences is None:
         return [list(range(len(texts)))]
-    size = batch * -(-FEWEST_IN_WAVE // batch)
+    size = limits.sentences * -(-FEWEST_IN_WAVE // limits.sentences)
     order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
     return [sorted(order[start : start + size]) for start in range(0, len(order), size)]
 

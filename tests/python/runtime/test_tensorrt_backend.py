@@ -203,9 +203,9 @@ def test_batches_stay_within_the_engines(open_it: Open, directory: Path) -> None
 def test_sentences_of_a_batch_as_far_as_can_be_told_without_engines(open_it: Open, directory: Path) -> None:
     plans = FakePlans()
     backend, _ = open_it(plans)
-    assert backend.most_sentences(resolved(directory)) == 8
-    assert backend.most_sentences(resolved(directory, batch_size=3)) == 3
-    assert backend.most_sentences(resolved(directory, batch_size=1000)) == 8
+    assert backend.limits(resolved(directory)).sentences == 8
+    assert backend.limits(resolved(directory, batch_size=3)).sentences == 3
+    assert backend.limits(resolved(directory, batch_size=1000)).sentences == 8
     assert plans.specs == []
 
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 import nmt_trt
 from nmt_trt.errors import LineError, SourceError
+from nmt_trt.options import ResolvedOptions
 from nmt_trt.results import Timings
+from nmt_trt.runtime.batching import BatchLimits, batch_limits
 from nmt_trt.runtime.inputs import Row
 from nmt_trt.runtime.text_workers import Calls
 from nmt_trt.runtime.waves import FEWEST_IN_WAVE, Batch, batches_of_waves, plan_waves
@@ -26,15 +28,21 @@ from runtime.test_batching import resolved
 CONFIG = random_config(0)
 MANY = 2 * FEWEST_IN_WAVE + 20
 USUAL = 96
-"""Sentences of a batch."""
+"""Sentences of a batch where nothing else is asked for."""
 QUICK: dict[str, Any] = {"max_length": 4, "beam_size": 2}
 WORD = 7
 """An id that CONFIG's vocabulary has, and no special one."""
 
 
+def asked(**options: Any) -> tuple[ResolvedOptions, BatchLimits]:
+    """Options, and the limits of a batch that they give."""
+    given = resolved(**options)
+    return given, batch_limits(given, usual=USUAL)
+
+
 @given(lengths=st.lists(st.integers(1, 9), max_size=900), batch_size=st.one_of(st.none(), st.integers(1, 400)))
 def test_each_text_is_in_one_wave_of_whole_batches_longest_first(lengths: list[int], batch_size: int | None) -> None:
-    waves = plan_waves(["x" * length for length in lengths], resolved(batch_size=batch_size), batch_size or USUAL)
+    waves = plan_waves(["x" * length for length in lengths], *asked(batch_size=batch_size))
     assert sorted(index for wave in waves for index in wave) == list(range(len(lengths)))
     assert all(wave == sorted(wave) for wave in waves)
     for wave, after in pairwise(waves):
@@ -44,7 +52,7 @@ def test_each_text_is_in_one_wave_of_whole_batches_longest_first(lengths: list[i
 
 @pytest.mark.parametrize("options", [{"policy": "nemo"}, {"batch_type": "tokens", "batch_size": 4000}])
 def test_one_wave_in_the_given_order_where_batches_take_that(options: dict[str, Any]) -> None:
-    assert plan_waves(["a", "bb"] * MANY, resolved(**options), USUAL) == [list(range(2 * MANY))]
+    assert plan_waves(["a", "bb"] * MANY, *asked(**options)) == [list(range(2 * MANY))]
 
 
 def search_order(waves: Sequence[Sequence[int]], encoded: Sequence[Any], limit: int = 99) -> Iterator[Batch]:
@@ -118,7 +126,7 @@ def test_all_waves_are_with_the_workers_before_the_first_is_searched(
     monkeypatch.setattr(model._backend, "search", counted)
     given = texts()
     translations = model.translate(given, batch_size=100, **QUICK)
-    waves = plan_waves(given, resolved(batch_size=100), 100)
+    waves = plan_waves(given, *asked(batch_size=100))
     assert len(waves) == 2 and counts[0] >= len(waves) and len(counts) == 6 and counts[-1] < len(sent)
     alone = {text: model.translate(text, **QUICK) for text in set(given[:40])}
     assert [alone[text] for text in given[:40]] == translations[:40]
@@ -127,7 +135,7 @@ def test_all_waves_are_with_the_workers_before_the_first_is_searched(
 def test_lines_before_one_that_is_refused_in_a_later_wave_are_translated(model: nmt_trt.Model) -> None:
     """A short text that becomes many tokens, among long ones that become fewer."""
     lines = ["漢字" * 25 if number == 300 else "a " * 40 for number in range(MANY)]
-    assert 300 in plan_waves(lines, resolved(), USUAL)[-1] and MANY > FEWEST_IN_WAVE
+    assert 300 in plan_waves(lines, *asked())[-1] and MANY > FEWEST_IN_WAVE
     with pytest.raises(SourceError, match=r"^texts\[300\] has \d+ tokens"):
         model.translate(lines, **QUICK)
     found: list[str] = []
@@ -157,7 +165,7 @@ def test_batches_in_flight_give_each_sentence_its_own(model: nmt_trt.Model, monk
             return search(*arguments, **more)
 
     backend = type("Two", (), {})()
-    for name in ("plan_batches", "most_sentences"):
+    for name in ("plan_batches", "limits"):
         setattr(backend, name, getattr(model._backend, name))
     backend.search, backend.batches_in_flight, backend.loaded = searched, 2, False
     monkeypatch.setattr(model, "_backend", backend)
